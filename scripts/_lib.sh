@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# What the scripts share: progress, the Python environment, and a place where systemd runs in containers.
+# Sourced, never run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+ROOT=$PWD
+BEGAN=$(date +%s)
+PYTHON=${PYTHON:-python3}
+
+elapsed() { local s=$(($(date +%s) - BEGAN)); printf '%d:%02d' $((s / 60)) $((s % 60)); }
+
+# plan TITLE...: the steps to come; step: the next of them begins; done_all: the end.
+plan() { STEPS=("$@"); STEP=0; }
+step() {
+  local left=$((${#STEPS[@]} - STEP - 1))
+  printf '\n[%s] %d/%d %s (%d more to come)\n' "$(elapsed)" $((STEP + 1)) "${#STEPS[@]}" "${STEPS[$STEP]}" "$left"
+  STEP=$((STEP + 1))
+}
+
+die() { printf '%s\n' "$*" >&2; exit 1; }
+
+need_root() { [ "$(id -u)" = 0 ] || die "root is needed for the lab's containers and networks: run this with sudo."; }
+
+# systemd 256 and later refuses the old cgroup layout inside containers. Where this machine has it, the lab lives in
+# one mount namespace of its own with a pure cgroup2 tree; every later call enters the same one.
+enter_cgroup2() {
+  [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] && return
+  local keeper=/run/lifeboat-cgroup2.pid
+  if ! { [ -s "$keeper" ] && nsenter --mount="/proc/$(cat "$keeper")/ns/mnt" stat -fc %T /sys/fs/cgroup 2>/dev/null |
+    grep -q cgroup2fs; }; then
+    rm -f "$keeper"
+    setsid unshare --mount --propagation private bash -c \
+      "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && echo \$\$ >$keeper && exec sleep infinity" \
+      </dev/null >/dev/null 2>&1 &
+    for _ in $(seq 100); do [ -s "$keeper" ] && break; sleep 0.1; done
+    [ -s "$keeper" ] || die "The machine has the old cgroup layout and no mount namespace could be made within 10 s."
+  fi
+  exec nsenter --mount="/proc/$(cat "$keeper")/ns/mnt" --wd="$ROOT" -- "$0" "$@"
+}
+
+leave_cgroup2() {
+  local keeper=/run/lifeboat-cgroup2.pid
+  [ -s "$keeper" ] || return 0
+  kill "$(cat "$keeper")" 2>/dev/null || true
+  rm -f "$keeper"
+}
+
+install_system_packages() {
+  local wanted=(podman crun netavark aardvark-dns iptables mmdebstrap debian-archive-keyring openssh-client iproute2
+    nftables python3-venv util-linux)
+  local missing=() package
+  for package in "${wanted[@]}"; do
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  [ ${#missing[@]} = 0 ] && return
+  echo "Installing ${missing[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# The Python environment in .venv, made anew only when what it shall hold has changed.
+install_python_packages() {
+  local stamp
+  stamp=$({ "$PYTHON" --version; cat requirements-dev.txt; } | sha256sum | cut -d' ' -f1)
+  if [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ]; then
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed, $("$PYTHON" --version) was found."
+    rm -rf .venv
+    "$PYTHON" -m venv .venv
+    .venv/bin/pip install -q -r requirements-dev.txt 2> >(grep -v '^WARNING: Location' >&2)
+    echo "$stamp" >.venv/stamp
+  fi
+  mkdir -p .ansible/collections/ansible_collections/lifeboat
+  ln -sfn ../../../.. .ansible/collections/ansible_collections/lifeboat/cloud
+  export PATH="$ROOT/.venv/bin:$PATH"
+}
