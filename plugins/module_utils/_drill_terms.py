@@ -1,0 +1,70 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""The words a drill file is written in."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Component(enum.StrEnum):
+    """A part of the control plane; ``vip`` is Keepalived."""
+
+    VIP = "vip"
+    LOAD_BALANCER = "load_balancer"
+    DATABASE = "database"
+    MESSAGE_QUEUE = "message_queue"
+    CACHE = "cache"
+    IDENTITY = "identity"
+
+
+class Form(enum.StrEnum):
+    """How something fails. The last three befall a whole host, the others one component."""
+
+    CRASH = "crash"
+    HANG = "hang"
+    SILENCE = "silence"
+    STOP = "stop"
+    PARTITION = "partition"
+    POWER_OFF = "power_off"
+    HOST_FREEZE = "host_freeze"
+    NETWORK_CUT = "network_cut"
+
+
+class Pick(enum.StrEnum):
+    """Which of the members is hit."""
+
+    VIP_HOLDER = "vip_holder"
+    NOT_VIP_HOLDER = "not_vip_holder"
+    ACTIVE_WRITER = "active_writer"
+    NOT_ACTIVE_WRITER = "not_active_writer"
+    QUEUE_LEADER = "queue_leader"
+    NOT_QUEUE_LEADER = "not_queue_leader"
+    ANY = "any"
+    ALL = "all"
+
+
+class Healing(enum.StrEnum):
+    """What brings the cloud back: taking the fault away, or the recovery playbook."""
+
+    HEAL = "heal"
+    RECOVER_PLAYBOOK = "recover_playbook"
+
+
+class AuditName(enum.StrEnum):
+    """What must be true after a drill."""
+
+    ONE_VIP_HOLDER = "one_vip_holder"
+    GALERA_POSITION_EQUAL = "galera_position_equal"
+    QUEUE_REPLICAS_COMPLETE = "queue_replicas_complete"
+    NO_CORE_DUMP = "no_core_dump"
+
+
+HOST_FORMS = frozenset({Form.POWER_OFF, Form.HOST_FREEZE, Form.NETWORK_CUT})
+SERVICE_FORMS = frozenset(Form) - HOST_FORMS
+QUORUM_COMPONENTS = frozenset({Component.DATABASE, Component.MESSAGE_QUEUE})
+
+ACTIVE_PICKS = frozenset({Pick.VIP_HOLDER, Pick.ACTIVE_WRITER, Pick.QUEUE_LEADER})
+STANDBY_PICKS = frozenset({Pick.NOT_VIP_HOLDER, Pick.NOT_ACTIVE_WRITER, Pick.NOT_QUEUE_LEADER})

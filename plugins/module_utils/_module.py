@@ -1,0 +1,32 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""What every module of the collection does the same way."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible.module_utils.basic import AnsibleModule
+
+
+def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, t.Any]]) -> t.NoReturn:
+    """Do ``work`` and exit with its result; a LifeboatError becomes the module's failure message."""
+    try:
+        result = work(module)
+    except LifeboatError as error:
+        module.fail_json(
+            msg=str(error),
+            thing=error.thing,
+            found=error.found,
+            expected=error.expected,
+            remedy=error.remedy,
+        )
+    module.exit_json(**result)
+    raise AssertionError("exit_json does not return")
