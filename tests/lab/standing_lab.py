@@ -1,0 +1,88 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of the standing lab share: running a playbook, and reading the report it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAY_TIMEOUT_S = 900
+CONTROLLERS = ("ctl1", "ctl2", "ctl3")
+RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Play:
+    """A finished run of ansible-playbook.
+
+    ``text`` is all that it printed, with line breaks folded to spaces; ``changed`` counts changes by host and
+    ``changes`` names the tasks that made them.
+    """
+
+    returncode: int
+    text: str
+    changed: dict[str, int]
+    changes: tuple[str, ...]
+
+
+def play(playbook: str, *arguments: str, inventory: Path | None = None, check: bool = True) -> Play:
+    """Run a playbook of the collection; ``check`` fails the test when it fails."""
+    command = ["ansible-playbook", f"lifeboat.cloud.{playbook}", *arguments]
+    if inventory:
+        command += ["-i", str(inventory)]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PLAY_TIMEOUT_S,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    if check:
+        assert done.returncode == 0, output[-4000:]
+    changed = {match[1]: int(match[3]) for match in RECAP.finditer(output)}
+    return Play(done.returncode, " ".join(output.split()), changed, tuple(changes(output)))
+
+
+def changes(output: str) -> Iterator[str]:
+    """The tasks and handlers that changed something, with the host."""
+    task = ""
+    for line in output.splitlines():
+        if line.startswith(("TASK [", "RUNNING HANDLER [")):
+            task = line.strip("* ")
+        elif line.startswith("changed: "):
+            yield f"{task} {line}"
+
+
+def ansible(hosts: str, module: str, arguments: str) -> str:
+    """One module on hosts of the lab; returns what was printed."""
+    done = subprocess.run(
+        ["ansible", hosts, "-m", module, "-a", arguments],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def drill(name: str, *arguments: str) -> dict[str, object]:
+    """Run one drill and return its entry of the report, whatever the verdict."""
+    play("drill", "-e", f"drill={name}", "-e", "drill_fail_on_verdict=false", *arguments)
+    report = json.loads((ROOT / "reports" / "latest" / "report.json").read_text(encoding="utf-8"))
+    assert [entry["name"] for entry in report["drills"]] == [name]
+    entry: dict[str, object] = report["drills"][0]
+    return entry
