@@ -37,6 +37,13 @@ class Bound:
     failed: int | None = None
     lost: int | None = None
 
+    def relaxed(self, seconds: float) -> Bound:
+        """Every duration longer by ``seconds``."""
+        durations = {key: getattr(self, key) for key in ("outage", "total", "p99", "p999")}
+        return dataclasses.replace(
+            self, **{key: value + seconds for key, value in durations.items() if value is not None}
+        )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AtLeast:

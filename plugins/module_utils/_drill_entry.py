@@ -35,6 +35,7 @@ class Remains:
     audits: Sequence[Json]
     timeline: Sequence[Json]
     refused: str | None
+    allowance: float
     started_at: float
     finished_at: float
 
@@ -92,7 +93,7 @@ def _record(drill: Drill, remains: Remains, entry: model.Drill) -> _judge.Record
         measurements=tuple(
             Measurement(
                 probe=probe,
-                demand=_demand(drill, probe.name),
+                demand=_relaxed(_demand(drill, probe.name), remains.allowance),
                 started_at=float(raw.get("started_at") or remains.started_at),
                 stopped_at=float(raw.get("stopped_at") or remains.finished_at),
                 window=window,
@@ -107,6 +108,7 @@ def _record(drill: Drill, remains: Remains, entry: model.Drill) -> _judge.Record
             findings=tuple(str(finding) for finding in remains.recovery.get("findings") or ()),
         ),
         audits=entry.audits,
+        allowance_s=remains.allowance,
     )
 
 
@@ -135,6 +137,10 @@ def _proof(fault: Json) -> dict[str, t.Any]:
 
 def _demand(drill: Drill, name: str) -> Demand:
     return next((demand for demand in drill.probes if demand.name == name), Demand(name))
+
+
+def _relaxed(demand: Demand, seconds: float) -> Demand:
+    return dataclasses.replace(demand, bound=demand.bound.relaxed(seconds))
 
 
 def _with_demand(drill: Drill, probe: Json) -> dict[str, t.Any]:

@@ -48,6 +48,7 @@ class Record:
     measurements: tuple[Measurement, ...]
     recovery: Recovered
     audits: tuple[Audit, ...]
+    allowance_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -191,10 +192,11 @@ def _judge_limit(drill: Drill, record: Record) -> Iterator[Finding]:
     if measurement is None or limit is None or measurement.uncovered:
         return
     name, longest = measurement.probe.name, measurement.longest
-    if longest.lower - measurement.excuse > ABOVE_MAXIMUM * limit.maximum:
+    if longest.lower - measurement.excuse > ABOVE_MAXIMUM * limit.maximum + record.allowance_s:
+        allowed = f" and this machine {record.allowance_s:.2f} s more" if record.allowance_s else ""
         yield _failed(
             f"{name}: outage of at least {longest.lower:.2f} s, though the protocol allows "
-            f"at most {limit.maximum:.2f} s."
+            f"at most {limit.maximum:.2f} s{allowed}."
         )
     if longest.upper < BELOW_MINIMUM * limit.minimum:
         yield _missed(

@@ -65,6 +65,12 @@ options:
   refused:
     description: Why the drill was not started, when that is not said by O(plan).
     type: str
+  allowance:
+    description:
+      - Seconds by which every bound on a time, and the longest predicted outage, may be exceeded before the drill is
+        C(failed). For machines that are busy with other work; the report shows the bounds and the prediction unchanged.
+    type: float
+    default: 0.0
   started_at:
     description: When the drill started, in seconds since the epoch.
     type: float
@@ -143,6 +149,7 @@ def main() -> None:
             "audits": {"type": "list", "elements": "dict", "default": []},
             "timeline": {"type": "list", "elements": "dict", "default": []},
             "refused": {"type": "str"},
+            "allowance": {"type": "float", "default": 0.0},
             "started_at": {"type": "float", "required": True},
             "finished_at": {"type": "float", "required": True},
         },

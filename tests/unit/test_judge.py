@@ -102,6 +102,7 @@ def remains(*probes: dict[str, t.Any], **changes: t.Any) -> Remains:
         audits=[{"name": "one_vip_holder", "passed": True, "detail": "ctl2"}],
         timeline=[{"at": HEALED, "what": "healed", "host": "ctl1"}, {"at": INJECTED, "what": "injected"}],
         refused=None,
+        allowance=0.0,
         started_at=START,
         finished_at=END,
     )
@@ -160,6 +161,32 @@ def test_what_is_not_kept_fails(left: Remains, reason: str) -> None:
     found, reasons = verdict(left)
     assert found == "failed"
     assert reason in reasons
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "found", "reason"),
+    [
+        (0.5, 0.9, "passed", ""),
+        (1.2, 1.38, "passed", ""),
+        (1.3, 1.5, "void", "outage between 1.30 s and 1.50 s, bound 1.40 s in between"),
+        (1.42, 1.46, "failed", "vip_tcp: outage of at least 1.42 s, bound 1.40 s."),
+        (1.42, 1.46, "failed", "protocol allows at most 0.36 s and this machine 1.00 s more"),
+    ],
+)
+def test_an_allowance_lengthens_times_but_not_what_the_report_shows(
+    lower: float, upper: float, found: str, reason: str
+) -> None:
+    left = dataclasses.replace(remains(probe(outage(lower, upper))), allowance=1.0)
+    entry = judged_entry(make_drill(), left)
+    assert entry["verdict"] == found
+    assert reason in " ".join(entry["reasons"])
+    assert entry["probes"][0]["bound_s"] == 0.4
+    assert entry["limit_s"] == list(LIMIT)
+
+
+def test_an_allowance_excuses_no_loss() -> None:
+    left = dataclasses.replace(remains(probe(outage(0.28, 0.32), **ledger(1))), allowance=60.0)
+    assert verdict(left)[0] == "failed"
 
 
 @pytest.mark.parametrize(
