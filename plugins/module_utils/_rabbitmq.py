@@ -143,7 +143,11 @@ def _get(management: Management, path: str, timeout_s: float) -> t.Any:
     if answer.status != http.HTTPStatus.OK:
         remedy = f"See that the user {management.user} has the tag monitoring, and look at RabbitMQ's log."
         raise LifeboatError(thing, f"status {answer.status} {answer.reason}", "status 200", remedy)
-    return json.loads(body)
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        remedy = "See what listens there: another service answers."
+        raise LifeboatError(thing, f"no JSON ({error})", "an answer in JSON", remedy) from error
 
 
 def queue_settings(configuration: Iterable[str], advanced: str) -> QueueSettings:
@@ -159,7 +163,7 @@ def queue_settings(configuration: Iterable[str], advanced: str) -> QueueSettings
         return _number(values.get(option, str(default)) if value is None else str(value), ".".join(path))
 
     return QueueSettings(
-        aten_poll_interval_s=setting(5000, "", "aten", "poll_interval") / 1000,
+        aten_poll_interval_s=setting(5000, "raft.adaptive_failure_detector.poll_interval", "aten", "poll_interval") / 1000,
         net_ticktime_s=setting(60, "net_ticktime", "kernel", "net_ticktime"),
         heartbeat_s=setting(60, "heartbeat", "rabbit", "heartbeat"),
     )

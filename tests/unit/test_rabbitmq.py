@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""RabbitMQ's management API and configuration files."""
+"""RabbitMQ's management API and configuration files, and the module rabbitmq_info."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._rabbitmq import (
     queue_settings,
     queues,
 )
+from ansible_collections.lifeboat.cloud.plugins.modules import rabbitmq_info
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,6 +131,11 @@ def test_rabbitmqs_own_settings() -> None:
     assert (settings.aten_poll_interval_s, settings.net_ticktime_s, settings.heartbeat_s) == (5.0, 60.0, 60.0)
 
 
+def test_the_failure_detector_can_be_set_in_the_main_file() -> None:
+    settings = queue_settings(["raft.adaptive_failure_detector.poll_interval = 300\n"], "")
+    assert settings.aten_poll_interval_s == 0.3
+
+
 def test_a_later_file_overrides() -> None:
     assert queue_settings([CONFIG, "heartbeat = 7\n"], "").heartbeat_s == 7
 
@@ -170,3 +177,34 @@ def written(term: t.Any) -> str:
 @given(TERMS)
 def test_every_term_is_read_back(term: t.Any) -> None:
     assert parse_term(f"% comment\n{written(term)}.\n") == term
+
+
+def asked(port: int, password: str, check: bool = False) -> tuple[dict[str, t.Any], str]:
+    """What the module returned, and its text, in which no password may be."""
+    result = run_module(
+        rabbitmq_info.main, check, user="monitor", password=password, port=port, queues=["drill_ledger"]
+    )
+    return result, json.dumps(result)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_the_module_returns_nodes_and_queues_without_the_password(port: int, check: bool) -> None:
+    result, text = asked(port, "s:cret", check)
+    assert result["changed"] is False and "s:cret" not in text
+    found = result["rabbitmq"]
+    assert [node["name"] for node in found["nodes"]] == ["rabbit@ctl1", "rabbit@ctl2", "rabbit@ctl3"]
+    assert found["queues"]["drill_ledger"]["leader"] == "rabbit@ctl2"
+    assert list(found["queues"]) == ["drill_ledger"]
+
+
+def test_the_module_says_what_a_refused_user_lacks_without_the_password(port: int) -> None:
+    failed, text = asked(port, "wrong-one")
+    assert failed["failed"] and "wrong-one" not in text
+    assert failed["thing"].endswith(f"127.0.0.1:{port}") and "tag monitoring" in failed["remedy"]
+
+
+def test_another_service_on_the_port_is_named_as_such(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json, "dumps", lambda value: "<html>It works!</html>")
+    with pytest.raises(LifeboatError) as refused:
+        nodes(Management("monitor", "s:cret", port=port), 5.0)
+    assert "no JSON" in refused.value.found and "another service" in refused.value.remedy
