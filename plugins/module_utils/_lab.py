@@ -12,9 +12,9 @@ import json
 import os
 import resource
 import shutil
-import subprocess
 from pathlib import Path
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._command import output_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 COMMAND_TIMEOUT_S = 20
@@ -91,7 +91,12 @@ def problems(machine: Machine, need: Need) -> list[LifeboatError]:
 def _address_problems(machine: Machine, need: Need) -> list[LifeboatError]:
     found = []
     for name, cidr in need.networks.items():
-        wanted = ipaddress.ip_network(cidr)
+        try:
+            wanted = ipaddress.ip_network(cidr)
+        except ValueError as error:
+            remedy = "Correct the range in cloud_networks."
+            found.append(LifeboatError(f"network {name} ({cidr})", str(error), "an address range (CIDR)", remedy))
+            continue
         for destination, interface in machine.routes:
             route = ipaddress.ip_network(destination, strict=False)
             if interface not in machine.lab_interfaces and route.version == wanted.version and route.overlaps(wanted):
@@ -112,9 +117,12 @@ def look(network_prefix: str) -> Machine:
     storage = next(path for path in (Path("/var/lib/containers"), Path("/var/lib")) if path.exists())
     memory = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
     routes = _json(["ip", "-j", "route"]) if "ip" in commands else []
-    networks = _json(["podman", "network", "ls", "--format", "json"]) if "podman" in commands else []
+    user_id = os.geteuid()
+    # Podman of another user than root has networks of its own, or fails.
+    asked = user_id == 0 and "podman" in commands
+    networks = _json(["podman", "network", "ls", "--format", "json"]) if asked else []
     return Machine(
-        user_id=os.geteuid(),
+        user_id=user_id,
         commands=commands,
         unified_cgroups=Path("/sys/fs/cgroup/cgroup.controllers").exists(),
         memory_mib=int(memory["MemAvailable"].split()[0]) // 1024,
@@ -129,13 +137,5 @@ def look(network_prefix: str) -> Machine:
 
 
 def _json(command: list[str]) -> list[dict[str, str]]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
-    if done.returncode != 0:
-        raise LifeboatError(
-            " ".join(command),
-            done.stderr.strip() or f"exit status {done.returncode}",
-            "a list in JSON",
-            "Run the command by hand and mend what it says.",
-        )
-    result: list[dict[str, str]] = json.loads(done.stdout or "[]")
+    result: list[dict[str, str]] = json.loads(output_of(command, COMMAND_TIMEOUT_S) or "[]")
     return result

@@ -163,6 +163,7 @@ actions:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._identity import (
     Change,
     Registration,
@@ -211,6 +212,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def converge(module: AnsibleModule) -> dict[str, t.Any]:
     wanted = registration_of(module.params)
+    if module.params["state"] == "present" and wanted.user and not wanted.user.password:
+        raise LifeboatError(f"user {wanted.user.name}", "no password", "one", "Set the option password.")
     compare = registration_changes if module.params["state"] == "present" else removal_changes
     credentials = Credentials(**module.params["auth"], ca_file=module.params["ca_file"] or "")
     with explained_errors(credentials.auth_url):
@@ -245,8 +248,6 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     if KEYSTONEAUTH_IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("keystoneauth1"), exception=KEYSTONEAUTH_IMPORT_ERROR)
-    if module.params["state"] == "present" and module.params["user"] and not module.params["password"]:
-        module.fail_json(msg=f"user {module.params['user']}: found no password; expected one. Set the option password.")
     run_module(module, converge)
 
 

@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Twenty plausible drills, made up, for tests of the report and for looking at it."""
+"""Twenty plausible drills, made up, for tests of the report and for looking at it, and one written by hand."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ import pathlib
 import random
 import typing as t
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.entry import read_drill
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Report
+from hypothesis import strategies as st
+
+HERE = pathlib.Path(__file__).resolve().parent
+SCHEMA = json.loads((HERE.parents[1] / "roles/drill/files/report.schema.json").read_text(encoding="utf-8"))
+RUN = "20261121T101500Z"
 START = 1795256100.0
 PERIOD = 0.02
 SLICE = 0.2
 VERDICTS = ("passed", "failed", "void", "missed", "refused")
 
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
+
 Entry = dict[str, t.Any]
+ENTRY: Entry = json.loads((HERE / "fixtures/report_entry.json").read_text(encoding="utf-8"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Sketch:
 
 def read_sketches() -> tuple[Sketch, ...]:
     """The sketches of the twenty drills."""
-    place = pathlib.Path(__file__).parent / "fixtures" / "report_sketches.json"
+    place = HERE / "fixtures" / "report_sketches.json"
     return tuple(Sketch(**sketch) for sketch in json.loads(place.read_text(encoding="utf-8")))
 
 
@@ -88,6 +98,11 @@ def make_entries(seed: int = 1, start: float = START) -> list[Entry]:
 def changed(entry: Entry, **values: t.Any) -> Entry:
     """A copy of the entry with other values."""
     return copy.deepcopy(entry) | values
+
+
+def report_of(*entries: Entry) -> Report:
+    """The report of a run of these drills."""
+    return Report(RUN, {}, tuple(read_drill("entry", entry) for entry in entries))
 
 
 def _fault(sketch: Sketch, injected: float, healed: float) -> Entry:
@@ -204,3 +219,6 @@ def _timeline(sketch: Sketch, injected: float, healed: float, chance: random.Ran
         {"at": healed + chance.uniform(1, 9), "what": "steady state holds"},
         {"at": healed + 14.6, "what": "probes stopped"},
     ]
+
+
+SAMPLES = {entry["name"]: entry for entry in make_entries()}

@@ -1,10 +1,11 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The statements of service_database, against a small server that understands exactly these."""
+"""service_database and its statements, against a small server that understands exactly these."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._database import (
     validate,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.modules import service_database
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -233,3 +236,38 @@ def test_any_start_is_led_to_what_is_wanted_and_the_rest_is_left_alone(schemas, 
         name: collation for name, collation in others.items() if name not in schemas
     }
     assert server.grants[(user, "%")] == {f"ALL PRIVILEGES ON `{name}`.*".replace("_", r"\_") for name in schemas}
+
+
+def run(monkeypatch, server, check=False, **options):
+    """The module with the small server behind the socket."""
+    monkeypatch.setattr(service_database, "connect", lambda socket: contextlib.nullcontext(server))
+    monkeypatch.setattr(service_database, "query_over", lambda connection: connection)
+    return run_module(service_database.main, check, names=["nova"], user="nova", **options)
+
+
+def test_the_module_says_in_check_mode_what_it_then_does_without_the_password(monkeypatch):
+    server = Server()
+    would = run(monkeypatch, server, check=True, password="s3cret-value")
+    assert server.written == []
+    did = run(monkeypatch, server, password="s3cret-value")
+    assert len(server.written) == 3
+    for result in (would, did):
+        assert result["actions"] == ["create schema nova", "create user nova@%", "grant nova@% all privileges on nova"]
+        assert "s3cret-value" not in json.dumps(result) and password_hash("s3cret-value") not in json.dumps(result)
+    assert would["diff"] == did["diff"]
+    assert run(monkeypatch, server, password="s3cret-value")["changed"] is False
+
+
+def test_the_module_says_what_is_wrong_before_it_connects(monkeypatch):
+    failed = run(monkeypatch, None, password="s3cret-value", host="%' OR '")
+    assert failed["failed"] and failed["thing"] == "host of the database user" and failed["remedy"]
+    assert "password" in run(monkeypatch, None)["msg"]
+
+
+def test_the_module_explains_a_server_that_does_not_answer(tmp_path):
+    socket = str(tmp_path / "none")
+    failed = run_module(
+        service_database.main, names=["nova"], user="nova", password="s3cret-value", login_unix_socket=socket
+    )
+    assert failed["failed"] and failed["thing"] == f"MariaDB at {socket}"
+    assert "root may log in" in failed["remedy"] and "s3cret-value" not in json.dumps(failed)

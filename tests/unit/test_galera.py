@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Galera member leaves in its files and says when it runs."""
+"""What a Galera member leaves in its files and says when it runs, and the module galera_info."""
 
 from __future__ import annotations
 
@@ -31,11 +31,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._galera_member impo
     read_stopped,
     recover_position,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._ha_settings import (
-    Places,
-    ha_settings,
-    identity_settings,
-)
+from ansible_collections.lifeboat.cloud.plugins.modules import galera_info, galera_recovery_plan
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -276,51 +273,55 @@ def test_no_socket(tmp_path: Path) -> None:
         read_status(str(tmp_path / "none"), 0.5)
 
 
-def places(tmp_path: Path) -> Places:
-    return Places(
-        vip="10.98.0.10",
-        keepalived=tmp_path / "keepalived.conf",
-        haproxy=(tmp_path / "haproxy.cfg", tmp_path / "conf.d"),
-        database_server=tmp_path / "mariadbd",
-        database_socket=str(tmp_path / "socket"),
-        rabbitmq=tmp_path / "rabbitmq",
-        keystone=tmp_path / "keystone.conf",
-        timeout_s=0.5,
-    )
+def info(data: Path, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+    socket = str(data / "none")
+    return run_module(galera_info.main, check, datadir=str(data), login_unix_socket=socket, timeout=0.5, **options)
 
 
-def test_what_is_not_installed_is_left_out(tmp_path: Path) -> None:
-    components = ["vrrp", "load_balancer", "database", "message_queue", "identity"]
-    assert ha_settings(places(tmp_path), components) == {}
+@pytest.fixture
+def stopped(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data directory of a member that was killed, at 12."""
+    monkeypatch.setattr(_galera_member, "running", lambda timeout_s: False)
+    recovering(monkeypatch, Position(UUID, 12))
+    return data
 
 
-def test_the_files_of_a_controller(tmp_path: Path) -> None:
-    for directory in ("conf.d", "rabbitmq"):
-        (tmp_path / directory).mkdir()
-    copies = {
-        "keepalived.conf": "keepalived.conf",
-        "haproxy.cfg": "haproxy.cfg",
-        "haproxy-services.cfg": "conf.d/services.cfg",
-        "advanced.config": "rabbitmq/advanced.config",
-        "rabbitmq.conf": "rabbitmq/rabbitmq.conf",
-    }
-    for name, path in copies.items():
-        (tmp_path / path).write_text((FIXTURES / name).read_text())
-    (tmp_path / "keystone.conf").write_text("[cache]\nenabled = true\nmemcache_socket_timeout = 0.5\n")
-    found = ha_settings(places(tmp_path), ["vrrp", "load_balancer", "message_queue", "identity"])
-    assert found["vrrp"]["priority"] == 170
-    assert found["load_balancer"]["backends"]["identity"]["connect_timeout_s"] == 0.3
-    assert found["message_queue"] == {"aten_poll_interval_s": 0.5, "net_ticktime_s": 10.0, "heartbeat_s": 15.0}
-    assert found["identity"] == {"memcache_socket_timeout_s": 0.5, "memcache_dead_retry_s": 300.0}
+def test_the_module_recovers_the_position_of_a_stopped_member(stopped: Path) -> None:
+    found = info(stopped, recover_position=True)["galera"]
+    assert (found["running"], found["primary"], found["error"]) == (False, None, None)
+    assert (found["uuid"], found["seqno"], found["recovered"]) == (UUID, 12, {"uuid": UUID, "seqno": 12})
+    assert found["grastate"] == {"uuid": UUID, "seqno": -1, "safe_to_bootstrap": False}
 
 
-def test_an_installed_database_must_answer(tmp_path: Path) -> None:
-    (tmp_path / "mariadbd").touch()
-    with pytest.raises(LifeboatError, match="Start MariaDB"):
-        ha_settings(places(tmp_path), ["database"])
+@pytest.mark.parametrize(("check", "options"), [(True, {"recover_position": True}), (False, {})])
+def test_the_module_starts_no_server_in_check_mode_or_unasked(
+    stopped: Path, check: bool, options: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_galera_member, "recover_position", forbidden)
+    found = info(stopped, check, **options)["galera"]
+    assert (found["uuid"], found["seqno"], found["recovered"]) == (UUID, -1, None)
 
 
-def test_keystones_own_settings_and_nonsense() -> None:
-    assert identity_settings("[DEFAULT]\nx = 1\n[DEFAULT]\nx = 2\n").memcache_socket_timeout_s == 1.0
-    with pytest.raises(LifeboatError, match=r"keystone\.conf"):
-        identity_settings("[cache]\nmemcache_dead_retry = soon\n")
+def test_what_the_module_returns_is_enough_to_decide(stopped: Path) -> None:
+    found = info(stopped, recover_position=True)["galera"]
+    members = [{"host": "ctl1", **found}, {"host": "ctl2", **found, "seqno": 11}]
+    decided = run_module(galera_recovery_plan.main, members=members, expected_members=2)["decision"]
+    assert (decided["action"], decided["bootstrap_host"], decided["join_hosts"]) == ("bootstrap", "ctl1", ["ctl2"])
+
+
+def test_the_module_does_not_fail_over_a_member_that_does_not_answer(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_galera_member, "running", lambda timeout_s: True)
+    found = info(data, recover_position=True)["galera"]
+    assert (found["running"], found["primary"], found["uuid"]) == (True, None, None)
+    assert "Start MariaDB" in found["error"]
+
+
+def test_the_module_fails_when_nobody_knows_whether_the_server_runs(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(data))
+    failed = info(data, recover_position=True)
+    assert failed["failed"] and failed["found"] == "no such program"
+    assert failed["remedy"] == "Install systemctl."

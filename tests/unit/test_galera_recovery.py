@@ -19,6 +19,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._galera_recovery im
     decide,
     member_state,
 )
+from ansible_collections.lifeboat.cloud.plugins.modules import galera_recovery_plan
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -272,3 +274,24 @@ def test_the_order_of_the_members_does_not_matter(members: list[MemberState], ch
     shuffled = list(members)
     chance.shuffle(shuffled)
     assert outcome(members) == outcome(shuffled)
+
+
+FACTS: list[dict[str, t.Any]] = [{"host": host, "running": False, "uuid": UUID, "seqno": 10} for host in "abc"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("choice", [{}, {"recover_from": ""}])
+def test_the_module_decides_and_an_empty_variable_is_no_choice(check: bool, choice: dict[str, str]) -> None:
+    result = run_module(galera_recovery_plan.main, check, members=FACTS, expected_members=3, **choice)
+    assert (result["changed"], result["decision"]["action"]) == (False, "bootstrap")
+    assert (result["decision"]["bootstrap_host"], result["decision"]["join_hosts"]) == ("a", ["b", "c"])
+
+
+def test_the_module_refuses_with_every_position_and_the_way_out() -> None:
+    members = [*FACTS[:2], {"host": "c", "reachable": False}]
+    failed = run_module(galera_recovery_plan.main, members=members, expected_members=3)
+    assert failed["failed"] and failed["found"].startswith("c unreachable")
+    assert all(said in failed["found"] for said in (f"a: {UUID}:10", f"b: {UUID}:10", "c: unknown:unknown"))
+    assert "database_recover_from" in failed["remedy"]
+    chosen = run_module(galera_recovery_plan.main, members=members, expected_members=3, recover_from="b")
+    assert chosen["decision"]["bootstrap_host"] == "b"

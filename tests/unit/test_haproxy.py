@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HAProxy's statistics and configuration, read as HAProxy means them."""
+"""HAProxy's statistics and configuration, read as HAProxy means them, and the module load_balancer_info."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._haproxy import (
     statistics,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._haproxy_config import parse_backends, time_s
+from ansible_collections.lifeboat.cloud.plugins.modules import load_balancer_info
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,3 +160,26 @@ def test_backends_without_servers_are_left_out() -> None:
 def test_an_open_quote_is_named_with_its_line() -> None:
     with pytest.raises(LifeboatError, match="line 2"):
         parse_backends(['backend b\n server s "127.0.0.1:1 check\n'])
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_the_module_returns_every_server_by_backend(tmp_path: Path, check: bool) -> None:
+    serve(tmp_path / "s", {b"show info\n": b"Version: 3.0.11\n", b"show stat\n": STAT.encode()})
+    result = run_module(load_balancer_info.main, check, socket=str(tmp_path / "s"))
+    assert result["changed"] is False
+    found = result["load_balancer"]
+    assert found["version"] == "3.0.11"
+    assert {name: sorted(servers) for name, servers in found["backends"].items()} == {
+        "identity": ["ctl1", "ctl2"],
+        "database": ["ctl1", "ctl2"],
+    }
+    assert (found["backends"]["identity"]["ctl2"]["status"], found["backends"]["database"]["ctl2"]["backup"]) == (
+        "DOWN",
+        True,
+    )
+
+
+def test_the_module_says_which_socket_is_silent_and_what_to_do(tmp_path: Path) -> None:
+    failed = run_module(load_balancer_info.main, socket=str(tmp_path / "none"), timeout=0.2)
+    assert failed["failed"] and failed["thing"] == f"HAProxy at {tmp_path / 'none'}"
+    assert "Start HAProxy" in failed["remedy"] and failed["remedy"] in failed["msg"]

@@ -1,45 +1,24 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The registration of a service: its decisions against Keystone in memory, its calls against an API over HTTP."""
+"""The registration of a service: its decisions against Keystone in memory."""
 
 from __future__ import annotations
 
-import json
-import threading
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _identity_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._identity import (
     CatalogService,
     Endpoint,
-    Registration,
-    ServiceUser,
     User,
     registration_changes,
-    removal_changes,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._identity_client import (
-    Credentials,
-    KeystoneClient,
-    explained_errors,
-)
+from ansible_collections.lifeboat.cloud.tests.unit.identity_samples import EVERYTHING, GLANCE, register, remove
 from hypothesis import given
 from hypothesis import strategies as st
-
-GLANCE = Registration(
-    name="glance",
-    type="image",
-    description="Image service",
-    region="RegionOne",
-    urls={"public": "https://cloud:9292", "internal": "https://10.0.0.1:9292", "admin": "https://10.0.0.1:9292"},
-    user=ServiceUser("glance", "the-password"),
-)
 
 
 @dataclass
@@ -153,33 +132,6 @@ class Keystone:
         for key, (service, region, endpoint) in self.endpoints.items():
             if endpoint.interface == interface:
                 self.endpoints[key] = (service, region, replace(endpoint, **values))
-
-
-def register(client, wanted=GLANCE):
-    changes = registration_changes(client, wanted)
-    for change in changes:
-        change.do()
-    return [change.says for change in changes]
-
-
-def remove(client, wanted=GLANCE):
-    changes = removal_changes(client, wanted)
-    for change in changes:
-        change.do()
-    return [change.says for change in changes]
-
-
-EVERYTHING = [
-    "create project service",
-    "create role service",
-    "create user glance",
-    "assign role admin of glance on project service",
-    "assign role service of glance on project service",
-    "create service image",
-    "create public endpoint of glance in RegionOne",
-    "create internal endpoint of glance in RegionOne",
-    "create admin endpoint of glance in RegionOne",
-]
 
 
 @pytest.fixture
@@ -358,208 +310,3 @@ def test_any_start_is_led_to_what_is_wanted_in_one_run(roles, urls, before, regi
     (service,) = keystone.list_services("image")
     found = {endpoint.interface: endpoint.url for endpoint in keystone.list_endpoints(service.id, region)}
     assert found == (before if region == "RegionOne" else {}) | urls
-
-
-ADMIN = {"id": "user-admin", "name": "admin", "domain_id": "default", "enabled": True, "password": "admin-password"}
-
-
-class KeystoneOverHttp(ThreadingHTTPServer):
-    """As much of the Identity API v3 as the client uses; it refuses what Keystone would refuse."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Api)
-        self.numbers = count()
-        self.requests = []
-        self.unavailable = 0
-        self.assignments = []
-        self.resources = {kind: {} for kind in ("projects", "users", "roles", "services", "endpoints")} | {
-            "domains": {"default": {"id": "default", "name": "Default"}},
-            "regions": {"RegionOne": {"id": "RegionOne"}},
-            "users": {"user-admin": dict(ADMIN)},
-            "roles": {"r0": {"id": "r0", "name": "admin", "domain_id": None}},
-        }
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Api(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-
-    def log_message(self, *arguments):
-        pass
-
-    def answer(self, status, body=None, headers=()):
-        payload = b"" if body is None else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in (*headers, ("Content-Type", "application/json"), ("Content-Length", str(len(payload)))):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def handle_request(self):
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "null")
-        address = urlsplit(self.path)
-        self.server.requests.append(f"{self.command} {address.path}")
-        prefix, version, kind, *rest = address.path.split("/")
-        assert (prefix, version) == ("", "v3")
-        if self.server.unavailable:
-            self.server.unavailable -= 1
-            return self.answer(503)
-        if kind == "auth":
-            return self.authenticate(body["auth"])
-        if self.headers.get("X-Auth-Token") != "token-of-user-admin":
-            return self.answer(401, {"error": {"message": "no token"}})
-        if self.command == "PUT":
-            project, _users, user, _roles, role = rest
-            self.server.assignments.append({"project": project, "user": user, "role": role})
-            return self.answer(204)
-        return self.handle_resource(kind, rest, dict(parse_qsl(address.query)), body)
-
-    def authenticate(self, auth):
-        asked = auth["identity"]["password"]["user"]
-        for user in self.server.resources["users"].values():
-            named = user["id"] == asked.get("id") or user["name"] == asked.get("name")
-            if named and user["enabled"] and user["password"] == asked["password"]:
-                token = {
-                    "user": {"id": user["id"]},
-                    "expires_at": "2999-01-01T00:00:00.000000Z",
-                    "methods": ["password"],
-                }
-                headers = [("X-Subject-Token", f"token-of-{user['id']}")]
-                return self.answer(201, {"token": {**token, "issued_at": "2025-01-01T00:00:00.000000Z"}}, headers)
-        return self.answer(401, {"error": {"message": "The request you have made requires authentication."}})
-
-    def handle_resource(self, kind, rest, query, body):
-        if kind == "role_assignments":
-            wanted = (query["user.id"], query["scope.project.id"])
-            found = [each for each in self.server.assignments if (each["user"], each["project"]) == wanted]
-            return self.answer(200, {kind: [{"role": {"id": each["role"]}} for each in found]})
-        resources = self.server.resources[kind]
-        singular = kind.removesuffix("s")
-        if self.command == "GET":
-            found = [each for each in resources.values() if query.items() <= each.items()]
-            return self.answer(200, {kind: found})
-        if self.command == "POST":
-            new = {"id": f"{singular}{next(self.server.numbers)}", "enabled": True, **body[singular]}
-            if kind == "roles":
-                new["domain_id"] = None
-            if kind == "endpoints" and new["region_id"] not in self.server.resources["regions"]:
-                return self.answer(400, {"error": {"message": "no such region"}})
-            resources[new["id"]] = new
-            return self.answer(201, {singular: new})
-        (key,) = rest
-        if self.command == "DELETE":
-            del resources[key]
-            return self.answer(204)
-        resources[key] |= body[singular]
-        return self.answer(200, {singular: resources[key]})
-
-
-for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
-    setattr(Api, f"do_{method}", Api.handle_request)
-
-
-@pytest.fixture
-def server():
-    with KeystoneOverHttp() as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield http
-        http.shutdown()
-        thread.join(timeout=5)
-
-
-def client_of(server, **values):
-    return KeystoneClient(
-        Credentials(
-            **{"auth_url": server.url, "username": "admin", "password": "admin-password", "project_name": "admin"}
-            | values
-        )
-    )
-
-
-def test_the_whole_registration_over_http(server):
-    assert register(client_of(server), replace(GLANCE, region="RegionTwo"))[-4:] == [
-        "create region RegionTwo",
-        *(f"create {interface} endpoint of glance in RegionTwo" for interface in ("public", "internal", "admin")),
-    ]
-    (user,) = (user for user in server.resources["users"].values() if user["name"] == "glance")
-    assert user["password"] == "the-password" and user["domain_id"] == "default"
-    assert {each["user"] for each in server.assignments} == {user["id"]} and len(server.assignments) == 2
-    endpoints = server.resources["endpoints"].values()
-    assert {each["interface"]: each["url"] for each in endpoints} == GLANCE.urls
-
-
-def test_a_second_run_over_http_needs_one_token_of_each_and_reads_little(server):
-    register(client_of(server))
-    server.requests.clear()
-    assert register(client_of(server)) == []
-    assert server.requests.count("POST /v3/auth/tokens") == 2
-    assert len(server.requests) <= 11
-    assert all(request.startswith("GET ") or request == "POST /v3/auth/tokens" for request in server.requests)
-
-
-def test_every_update_and_removal_over_http(server):
-    client = client_of(server)
-    register(client)
-    for user in server.resources["users"].values():
-        user["password"] = "rotated" if user["name"] == "glance" else user["password"]
-    changed = replace(GLANCE, description="Bilder", urls={"public": "https://new"})
-    assert register(client, changed) == [
-        "update user glance",
-        "update service image",
-        "update public endpoint of glance in RegionOne",
-    ]
-    assert register(client, changed) == []
-    assert len(remove(client, changed)) == 5
-    assert server.resources["services"] == {} and list(server.resources["users"]) == ["user-admin"]
-
-
-def test_a_load_balancer_without_a_backend_for_a_moment_is_waited_for(server, monkeypatch):
-    client = client_of(server)
-    assert client.region_exists("RegionOne")
-    monkeypatch.setattr(_identity_client.adapter.Adapter, "request", no_pause(_identity_client.adapter.Adapter.request))
-    server.unavailable = 2
-    assert client.region_exists("RegionOne")
-
-
-def no_pause(request):
-    return lambda self, *arguments, **options: request(
-        self, *arguments, **{**options, "status_code_retry_delay": 0.001}
-    )
-
-
-def test_a_wrong_administrator_s_password_is_explained_without_it(server):
-    client = client_of(server, password="mistyped")
-    with pytest.raises(LifeboatError) as refusal, explained_errors(server.url):
-        register(client)
-    assert refusal.value.thing == f"Keystone at {server.url}"
-    assert "auth" in refusal.value.remedy and "mistyped" not in str(refusal.value)
-
-
-def test_a_keystone_that_does_not_answer_is_explained():
-    with KeystoneOverHttp() as closed:
-        pass
-    with pytest.raises(LifeboatError, match="expected an answer"), explained_errors(closed.url):
-        register(client_of(closed))
-
-
-def test_a_certificate_that_is_none_is_explained(server):
-    with pytest.raises(LifeboatError, match="ca_file"), explained_errors(server.url):
-        register(client_of(server, auth_url=server.url.replace("http:", "https:")))
-
-
-def test_a_refused_call_is_explained(server):
-    client = client_of(server)
-    with pytest.raises(LifeboatError, match="no such region"), explained_errors(server.url):
-        client.create_endpoint("service", "RegionNone", "public", "https://cloud")
-
-
-def test_a_url_without_a_version_is_completed(server):
-    for url in (server.url, f"{server.url}/", f"{server.url}/v3", f"{server.url}/v3/"):
-        assert client_of(server, auth_url=url).find_domain("Default") == "default"

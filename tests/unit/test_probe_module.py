@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe import config, control
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.control import ProbeRun, RunState, archive
 from ansible_collections.lifeboat.cloud.plugins.modules import probe
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
 
 class Health(http.server.BaseHTTPRequestHandler):
@@ -46,19 +46,15 @@ def server() -> t.Iterator[http.server.ThreadingHTTPServer]:
 
 
 class Caller:
-    """Runs the module as Ansible does and returns what it printed."""
+    """The module with the run and the probe of these tests."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str], directory: Path, port: int) -> None:
-        self._capsys = capsys
+    def __init__(self, directory: Path, port: int) -> None:
         self.directory = directory
         self.probe = {"name": "api", "kind": "http", "url": f"http://127.0.0.1:{port}/", "rate": 50.0, "slo": 0.3}
 
     def __call__(self, state: str, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
-        arguments = {"run": "drill-1", "directory": str(self.directory), "state": state, "_ansible_check_mode": check}
-        with patch_module_args({**arguments, **options}), pytest.raises(SystemExit):
-            probe.main()
-        printed: dict[str, t.Any] = json.loads(self._capsys.readouterr().out)
-        return printed
+        arguments = {"run": "drill-1", "directory": str(self.directory), "state": state}
+        return run_module(probe.main, check, **{**arguments, **options})
 
     def start(self, **options: t.Any) -> dict[str, t.Any]:
         return self("started", **{"probes": [self.probe], "warm_up": 5, "max_seconds": 30, **options})
@@ -66,13 +62,10 @@ class Caller:
 
 @pytest.fixture
 def call(
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    server: http.server.ThreadingHTTPServer,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, server: http.server.ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> t.Iterator[Caller]:
     monkeypatch.setattr(control, "SYSTEMD", tmp_path / "no systemd here")
-    caller = Caller(capsys, tmp_path / "probes", server.server_port)
+    caller = Caller(tmp_path / "probes", server.server_port)
     yield caller
     run = ProbeRun(caller.directory, "drill-1")
     if run.state() is not RunState.ABSENT:

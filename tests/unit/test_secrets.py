@@ -1,12 +1,13 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The secrets file: made once, private from its first moment, never rewritten."""
+"""The secrets file: made once, private from its first moment, never rewritten, and its values never returned."""
 
 from __future__ import annotations
 
 import base64
 import fcntl
+import json
 import os
 import stat
 from pathlib import Path
@@ -16,6 +17,8 @@ import yaml
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _secrets
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._secrets import SecretKind, converge, secret_kinds
+from ansible_collections.lifeboat.cloud.plugins.modules import secrets_file
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -205,3 +208,38 @@ def test_a_secret_has_its_length_and_is_never_made_twice(kind, length):
     first = secret.generate()
     assert len(first) == (44 if kind == "fernet" else length)
     assert first != secret.generate()
+
+
+OPTIONS = {"keystone_password": {}, "cluster_key": {"kind": "hex", "length": 64}, "fernet_key": {"kind": "fernet"}}
+
+
+def test_the_module_says_in_check_mode_what_it_then_does(path):
+    would = run_module(secrets_file.main, check=True, path=path, secrets=OPTIONS)
+    assert not os.path.exists(os.path.dirname(path))
+    did = run_module(secrets_file.main, path=path, secrets=OPTIONS)
+    for result in (would, did):
+        assert (result["changed"], result["added"], result["encrypted"]) == (True, list(OPTIONS), False)
+        assert result["diff"]["before"] == {"names": [], "mode": "absent"}
+        assert result["diff"]["after"] == {"names": sorted(OPTIONS), "mode": "0600"}
+    again = run_module(secrets_file.main, path=path, secrets=OPTIONS)
+    assert (again["changed"], again["added"]) == (False, [])
+    assert again["diff"]["before"] == again["diff"]["after"]
+
+
+def test_the_module_never_returns_a_value(path):
+    results = [run_module(secrets_file.main, path=path, secrets=OPTIONS)]
+    values = yaml.safe_load(text_of(path)).values()
+    results.append(run_module(secrets_file.main, path=path, secrets=OPTIONS | {"more": {}}))
+    with open(path, "a") as file:
+        file.write("broken: [\n")
+    results.append(run_module(secrets_file.main, path=path, secrets=OPTIONS))
+    assert [result.get("failed", False) for result in results] == [False, False, True]
+    assert len(values) == 3 and not any(value in json.dumps(results) for value in values)
+
+
+def test_the_module_says_how_an_encrypted_file_gets_a_name(path):
+    encrypted(path)
+    failed = run_module(secrets_file.main, path=path, secrets=OPTIONS, known=["cluster_key", "fernet_key"])
+    assert failed["failed"] and failed["found"] == "no variable keystone_password"
+    assert f"ansible-vault edit {path}" in failed["remedy"]
+    assert run_module(secrets_file.main, path=path, secrets=OPTIONS, known=list(OPTIONS))["encrypted"]

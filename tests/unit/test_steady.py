@@ -1,87 +1,27 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steady state: how a controller is asked, and how the answers of all controllers are judged."""
+"""The steady state: how the answers of all controllers are judged."""
 
 from __future__ import annotations
 
-import copy
-import http.server
-import os
-import socket
-import threading
-import time
 import typing as t
-from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.lifeboat.cloud.plugins.filter.audit import FilterModule as AuditFilter
 from ansible_collections.lifeboat.cloud.plugins.filter.steady_findings import FilterModule as FindingsFilter
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _steady_checks
-from ansible_collections.lifeboat.cloud.plugins.module_utils._command import output_of, parse_active_states
-from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._steady_checks import (
-    Controller,
-    concurrently,
-    core_dumps,
-    parse_addresses,
-    steady_state,
-)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._steady_facts import COMPONENTS
+from ansible_collections.lifeboat.cloud.tests.unit.steady_samples import HOSTS, NODES, UUID, controller
 from hypothesis import given
 from hypothesis import strategies as st
 
-FIXTURES = Path(__file__).parent / "fixtures" / "steady"
-HOSTS = ["ctl1", "ctl2", "ctl3"]
-NODES = [f"rabbit@{host}" for host in HOSTS]
-UUID = "6f1a52a7-c691-11f0-9d0c-6a3f5c1c2f0e"
 EXPECTED = {component: HOSTS for component in COMPONENTS}
 AUDITS = ["backends_up", "galera_position_equal", "no_core_dump", "one_vip_holder", "queue_replicas_complete"]
 
 steady_findings = FindingsFilter().filters()["steady_findings"]
 audit = AuditFilter().filters()["audit"]
 Facts = dict[str, dict[str, t.Any]]
-
-
-def controller(holds: bool) -> dict[str, t.Any]:
-    """A steady one, in the shape that the module returns."""
-    servers = {
-        host: {"status": "UP", "backup": False, "sessions": 0, "check": "L7OK", "downtime_s": 0} for host in HOSTS
-    }
-    queue = {"type": "quorum", "leader": NODES[1], "members": list(NODES), "online": list(NODES)}
-    return {
-        "vip": {"running": True, "holds": holds, "addresses": ["10.98.0.11"], "error": None},
-        "load_balancer": {
-            "running": True,
-            "version": "3.0.11",
-            "backends": {"identity": servers, "database": copy.deepcopy(servers)},
-            "error": None,
-        },
-        "database": {
-            "running": True,
-            "status": "Primary",
-            "state": "Synced",
-            "size": 3,
-            "uuid": UUID,
-            "last_committed": 4711,
-            "ready": True,
-            "read_only": False,
-            "connected": True,
-            "error": None,
-        },
-        "message_queue": {
-            "running": True,
-            "nodes": list(NODES),
-            "alarms": [],
-            "partitions": [],
-            "queues": {"ledger": queue},
-            "error": None,
-        },
-        "cache": {"running": True, "answering": True, "error": None},
-        "identity": {"running": True, "answering": True, "status": 200, "error": None},
-        "core_dumps": [],
-    }
 
 
 @pytest.fixture
@@ -301,155 +241,3 @@ def test_a_host_that_did_not_answer_is_a_finding_for_each_component(facts: Facts
 def test_wrong_arguments(facts: t.Any, expected: t.Any, name: str, said: str) -> None:
     with pytest.raises(AnsibleFilterError, match=said):
         audit(facts, name, expected)
-
-
-def test_addresses_without_the_loopback_interface() -> None:
-    shown = (FIXTURES / "ip-address.json").read_text()
-    assert parse_addresses(shown) == ("10.98.0.11", "10.98.0.10", "fe80::1")
-
-
-def test_unit_states_in_order() -> None:
-    shown = "ActiveState=active\n\nActiveState=inactive\n"
-    assert parse_active_states(["a", "b"], shown) == {"a": "active", "b": "inactive"}
-    with pytest.raises(LifeboatError, match="2 answers"):
-        parse_active_states(["a"], shown)
-
-
-def test_programs() -> None:
-    assert output_of(["echo", "here"], 5.0) == "here\n"
-    with pytest.raises(LifeboatError, match=r"exit status 3: no"):
-        output_of(["sh", "-c", "echo no >&2; exit 3"], 5.0)
-    with pytest.raises(LifeboatError, match="no end within"):
-        output_of(["sleep", "9"], 0.1)
-    with pytest.raises(LifeboatError, match="no such program"):
-        output_of(["/no/such/program"], 1.0)
-
-
-def test_work_goes_on_beside_what_hangs_or_breaks() -> None:
-    forever = threading.Event()
-    begin = time.monotonic()
-    results = concurrently(
-        {"slow": lambda: str(forever.wait(30)), "bad": lambda: str(1 // 0), "good": lambda: "x"}, 0.3
-    )
-    assert time.monotonic() - begin < 5
-    forever.set()
-    assert results["good"] == "x"
-    assert isinstance(results["bad"], ZeroDivisionError)
-    assert isinstance(results["slow"], LifeboatError) and "no answer within 0.3 s" in str(results["slow"])
-
-
-def test_checks_run_at_the_same_time() -> None:
-    together = threading.Barrier(3)
-    results = concurrently({name: lambda: str(together.wait(5) >= 0) for name in "abc"}, 5.0)
-    assert set(results.values()) == {"True"}
-
-
-def test_core_dumps_newer_than_an_instant(tmp_path: Path) -> None:
-    for name, written in (("core", 100), ("core.1234", 300), ("core.mariadbd.0.zst", 400), ("ibdata1", 500)):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (written, written))
-    (tmp_path / "core.d").mkdir()
-    assert core_dumps(200, [tmp_path, tmp_path / "absent"]) == [
-        str(tmp_path / "core.1234"),
-        str(tmp_path / "core.mariadbd.0.zst"),
-    ]
-
-
-class Health(http.server.BaseHTTPRequestHandler):
-    """Keystone without a database."""
-
-    def do_GET(self) -> None:
-        self.send_response(503 if self.path == "/healthcheck" else 404)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
-
-
-@pytest.fixture
-def identity_port() -> t.Iterator[int]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Health)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def cache() -> t.Iterator[tuple[int, list[bytes]]]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    answers = [b"VERSION 1.6.38\r\n"]
-
-    def run() -> None:
-        stream, _address = listener.accept()
-        with stream:
-            stream.recv(100)
-            stream.sendall(answers[0])
-
-    threading.Thread(target=run, daemon=True).start()
-    yield listener.getsockname()[1], answers
-    listener.close()
-
-
-def asked(monkeypatch: pytest.MonkeyPatch, component: str, **places: t.Any) -> dict[str, t.Any]:
-    def states(units: t.Sequence[str], timeout_s: float) -> dict[str, str]:
-        return dict.fromkeys(units, "active")
-
-    monkeypatch.setattr(_steady_checks, "active_states", states)
-    target = Controller(vip="192.0.2.1", address="127.0.0.1", management=None, timeout_s=1.0, **places)
-    return t.cast("dict[str, t.Any]", steady_state(target, [component])[component])
-
-
-def test_an_unhealthy_keystone_answers(monkeypatch: pytest.MonkeyPatch, identity_port: int) -> None:
-    assert asked(monkeypatch, "identity", identity_port=identity_port) == {
-        "running": True,
-        "answering": True,
-        "status": 503,
-        "error": None,
-    }
-
-
-def test_memcached(monkeypatch: pytest.MonkeyPatch, cache: tuple[int, list[bytes]]) -> None:
-    expected = {"running": True, "answering": True, "error": None}
-    assert asked(monkeypatch, "cache", cache_port=cache[0]) == expected
-
-
-def test_something_else_on_the_port_of_memcached(
-    monkeypatch: pytest.MonkeyPatch, cache: tuple[int, list[bytes]]
-) -> None:
-    cache[1][0] = b"-ERR unknown command\r\n"
-    answer = asked(monkeypatch, "cache", cache_port=cache[0])
-    assert not answer["answering"] and "-ERR" in answer["error"]
-
-
-@pytest.mark.parametrize(
-    ("component", "places"),
-    [
-        ("cache", {"cache_port": 1}),
-        ("identity", {"identity_port": 1}),
-        ("database", {"database_socket": "/nonexistent/socket"}),
-        ("load_balancer", {"load_balancer_socket": "/nonexistent/socket"}),
-        ("message_queue", {}),
-    ],
-)
-def test_what_does_not_answer_says_so_in_the_usual_shape(
-    component: str, places: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answer = asked(monkeypatch, component, **places)
-    assert answer["running"] and answer["error"]
-    assert set(answer) == set(controller(False)[component])
-
-
-def test_a_host_without_systemd_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def states(units: t.Sequence[str], timeout_s: float) -> dict[str, str]:
-        raise LifeboatError("systemctl", "nothing", "systemd", "Boot.")
-
-    monkeypatch.setattr(_steady_checks, "active_states", states)
-    target = Controller(vip="192.0.2.1", address="127.0.0.1", management=None, cache_port=1, timeout_s=1.0)
-    answer = steady_state(target, ["cache"])["cache"]
-    assert not answer["running"] and answer["error"]
-
-
-def test_only_what_was_asked_for() -> None:
-    target = Controller(vip="192.0.2.1", address="127.0.0.1", management=None)
-    assert steady_state(target, ["core_dumps"]).keys() == {"core_dumps"}

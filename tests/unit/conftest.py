@@ -1,0 +1,17 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests of several files ask for."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.lifeboat.cloud.tests.unit.report_samples import ENTRY, Entry
+
+
+@pytest.fixture
+def entry() -> Entry:
+    """A drill's entry of the report, the test's own."""
+    return copy.deepcopy(ENTRY)
