@@ -11,8 +11,8 @@ import typing as t
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_reading import Fields, unknown
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import (
-    HOST_FORMS,
     QUORUM_COMPONENTS,
+    WITHOUT_COMPONENT,
     AuditName,
     Component,
     Form,
@@ -20,6 +20,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import
     Pick,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_clock import STEP_S
 from ansible_collections.lifeboat.cloud.plugins.module_utils._limits import FORMULAS
 
 if t.TYPE_CHECKING:
@@ -65,12 +66,18 @@ class Demand:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fault:
-    """What is done to whom; ``component`` is None when a whole host is hit."""
+    """What is done to whom; ``component`` is None when a whole host is hit.
+
+    ``iops`` is operations per second on the disk that carries ``path``, ``step_s`` seconds.
+    """
 
     form: Form
     component: Component | None
     pick: Pick
     network: str | None
+    path: str | None
+    iops: int | None
+    step_s: int | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -198,6 +205,9 @@ def _read_fault(fields: Fields) -> Fault:
         component=fields.word("component", Component, "component") if "component" in fields else None,
         pick=fields.word("pick", Pick, "pick"),
         network=fields.text("network") if "network" in fields else None,
+        path=fields.text("path") if "path" in fields else None,
+        iops=fields.count_or_none("iops", 1),
+        step_s=fields.count_or_none("step_s", -STEP_S[1]),
     )
 
 
@@ -229,12 +239,20 @@ def _check_fault(fields: Fields, fault: Fault) -> None:
     def refuse(key: str, found: object, expected: str, remedy: str) -> t.NoReturn:
         raise LifeboatError(fields.place(key), str(found), expected, remedy)
 
-    if form in HOST_FORMS and component is not None:
+    if form in WITHOUT_COMPONENT and component is not None:
         refuse("component", component, f"no component, as {form} hits a whole host", "Remove it.")
-    if form not in HOST_FORMS and component is None:
+    if form not in WITHOUT_COMPONENT and component is None:
         refuse("component", "nothing", f"the component that is to {form}", f"Known: {', '.join(Component)}.")
-    if (form is Form.NETWORK_CUT) != (fault.network is not None):
-        refuse("network", fault.network or "nothing", "a network for the form network_cut, and only for it", "Correct.")
+    for key, (what, owner) in _ONLY_FOR.items():
+        value = getattr(fault, key)
+        if (form is owner) != (value is not None):
+            refuse(
+                key, "nothing" if value is None else value, f"{what} for the form {owner}, and only for it", "Correct."
+            )
+    if fault.path is not None and not fault.path.startswith("/"):
+        refuse("path", fault.path, "an absolute path on the victim", "Begin it with '/'.")
+    if fault.step_s is not None and not STEP_S[0] <= abs(fault.step_s) <= STEP_S[1]:
+        refuse("step_s", fault.step_s, f"{STEP_S[0]} to {STEP_S[1]} seconds, or the negative", "Correct.")
     if form is Form.PARTITION and component not in QUORUM_COMPONENTS:
         refuse("form", f"{form} of {component}", "a component with a quorum: database, message_queue", "Use silence.")
     if form is Form.PARTITION and pick is Pick.ALL:
@@ -244,6 +262,12 @@ def _check_fault(fields: Fields, fault: Fault) -> None:
         refuse("pick", pick, f"a pick that {component} knows", f"{pick} is for {', '.join(sorted(whose))}.")
 
 
+_ONLY_FOR = {
+    "network": ("a network", Form.NETWORK_CUT),
+    "path": ("a path", Form.SLOW_DISK),
+    "iops": ("a rate", Form.SLOW_DISK),
+    "step_s": ("a step", Form.CLOCK_STEP),
+}
 _OWNERS = {
     Pick.ACTIVE_WRITER: frozenset({Component.DATABASE}),
     Pick.NOT_ACTIVE_WRITER: frozenset({Component.DATABASE}),

@@ -94,16 +94,17 @@ class Fields:
         """A duration in seconds, or None when the key is absent."""
         return self.duration(key) if key in self else None
 
-    def count(self, key: str) -> int:
-        """A whole number of at least 0."""
+    def count(self, key: str, least: int = 0) -> int:
+        """A whole number of at least ``least``."""
         value = self.raw(key, "a whole number")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise LifeboatError(self.place(key), repr(value), "a whole number of at least 0", "Correct the value.")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            expected = f"a whole number of at least {least}"
+            raise LifeboatError(self.place(key), repr(value), expected, "Correct the value.")
         return value
 
-    def count_or_none(self, key: str) -> int | None:
-        """A whole number of at least 0, or None when the key is absent."""
-        return self.count(key) if key in self else None
+    def count_or_none(self, key: str, least: int = 0) -> int | None:
+        """A whole number of at least ``least``, or None when the key is absent."""
+        return self.count(key, least) if key in self else None
 
     def word(self, key: str, words: type[Word], kind: str) -> Word:
         """One of the ``words`` of a ``kind``."""

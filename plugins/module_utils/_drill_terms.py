@@ -21,13 +21,15 @@ class Component(enum.StrEnum):
 
 
 class Form(enum.StrEnum):
-    """How something fails. The last three befall a whole host, the others one component."""
+    """How something fails. The last four befall a whole host, the others one component."""
 
     CRASH = "crash"
     HANG = "hang"
     SILENCE = "silence"
     STOP = "stop"
     PARTITION = "partition"
+    SLOW_DISK = "slow_disk"
+    CLOCK_STEP = "clock_step"
     POWER_OFF = "power_off"
     HOST_FREEZE = "host_freeze"
     NETWORK_CUT = "network_cut"
@@ -62,8 +64,11 @@ class AuditName(enum.StrEnum):
     NO_CORE_DUMP = "no_core_dump"
 
 
+# What a power driver does to a host.
 HOST_FORMS = frozenset({Form.POWER_OFF, Form.HOST_FREEZE, Form.NETWORK_CUT})
-SERVICE_FORMS = frozenset(Form) - HOST_FORMS
+WITHOUT_COMPONENT = HOST_FORMS | {Form.CLOCK_STEP}
+# What takes a component's service away; a slow disk need not.
+SERVICE_FORMS = frozenset(Form) - WITHOUT_COMPONENT - {Form.SLOW_DISK}
 QUORUM_COMPONENTS = frozenset({Component.DATABASE, Component.MESSAGE_QUEUE})
 
 ACTIVE_PICKS = frozenset({Pick.VIP_HOLDER, Pick.ACTIVE_WRITER, Pick.QUEUE_LEADER})

@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_clock import ClockStep
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_disk import FullDisk
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_form import FaultRequest, Form
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_heal import Entry
@@ -18,6 +19,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_host import 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_journal import Journal
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_network import Delay, Drop
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_service import Crash, Hang, Stop
+from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_slow_disk import SlowDisk
 
 FORMS: dict[str, type[Form]] = {
     "crash": Crash,
@@ -28,6 +30,8 @@ FORMS: dict[str, type[Form]] = {
     "delay": Delay,
     "loss": Drop,
     "full_disk": FullDisk,
+    "slow_disk": SlowDisk,
+    "clock_step": ClockStep,
     "power_off": PowerOff,
     "host_freeze": HostFreeze,
     "network_cut": NetworkCut,
@@ -106,7 +110,9 @@ class Injector:
     def _collides(self, entry: Entry) -> bool:
         same_host = bool(entry.host) and (entry.host, entry.network) == (self.request.host, self.request.network)
         same_unit = bool(set(entry.units) & set(self.request.units))
-        return entry.key == self.request.key or same_host or same_unit
+        # Deadlines are instants of the wall clock: nothing else may stand or be armed while it is stepped.
+        clock = "clock_step" in (entry.form, self.request.form)
+        return entry.key == self.request.key or same_host or same_unit or clock
 
     def arm(self) -> Outcome:
         """Prepare, so that the fault costs no time when it is made; not changed when that was done."""
@@ -159,9 +165,10 @@ class Injector:
             raise LifeboatError(
                 f"fault {entry.key}", "its dead man's switch about to fire", "time to act", "Raise heal_after."
             )
-        injected_at = time.time()
+        injected_at, began = time.time(), time.monotonic()
         form.act()
-        took = time.time() - injected_at
+        # The wall clock may be another one now.
+        took = time.monotonic() - began
         entry = self.journal.update(replace(entry, state="injected", injected_at=injected_at))
         evidence = form.evidence()
         seen = {"landed": evidence.landed, "basis": evidence.basis, **evidence.details}

@@ -36,10 +36,13 @@ class FaultRequest:
     loss_percent: float = 0.0
     path: str = ""
     leave_mib: int = 0
+    iops: int = 0
+    step_s: int = 0
     host: str = ""
     power_driver: str = "podman"
+    power_address: str = ""
+    power_arguments: tuple[str, ...] = ()
     network: str = ""
-    podman_arguments: tuple[str, ...] = ()
     start_on_heal: bool = True
     journal: str = ""
 

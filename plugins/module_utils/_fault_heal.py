@@ -100,7 +100,8 @@ class Condition:
 class Step:
     """One step of a recipe: run a command, remove a file or an empty directory, or write ``text`` into a file.
 
-    A file to remove or to write that is absent is fine. ``required`` False: its failure does not count.
+    A file to remove or to write that is absent is fine. ``required`` False: its failure does not count. A condition
+    whose command fails does not hold: then ``only_if`` leaves the step out, and ``unless`` does it.
     """
 
     run: tuple[str, ...] = ()
@@ -109,6 +110,7 @@ class Step:
     text: str = ""
     timeout_s: float = 30.0
     only_if: Condition | None = None
+    unless: Condition | None = None
     required: bool = True
 
     def __str__(self) -> str:
@@ -119,6 +121,8 @@ class Step:
     def failure(self, run: Runner) -> str:
         """Do the step; the reason when it failed, else an empty string."""
         if self.only_if is not None and not self.only_if.holds(run):
+            return ""
+        if self.unless is not None and self.unless.holds(run):
             return ""
         reason = self._command_failure(run) if self.run else self._file_failure()
         return reason if self.required else ""
@@ -145,8 +149,8 @@ class Step:
     @classmethod
     def from_json(cls, data: dict[str, t.Any]) -> Step:
         """The inverse of asdict."""
-        only_if = None if data["only_if"] is None else Condition.from_json(data["only_if"])
-        return cls(**{**data, "run": tuple(data["run"]), "only_if": only_if})
+        conditions = {name: Condition.from_json(data[name]) for name in ("only_if", "unless") if data.get(name)}
+        return cls(**{**data, "run": tuple(data["run"]), **conditions})
 
 
 def _write_existing(path: str, text: str) -> None:

@@ -6,38 +6,43 @@
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_form import Evidence, Form
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_heal import Step
-from ansible_collections.lifeboat.cloud.plugins.module_utils._power import (
-    Attachment,
-    PowerDriver,
-    PowerState,
-    power_driver,
-)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._power import Ability, Attachment, PowerDriver, PowerState
+from ansible_collections.lifeboat.cloud.plugins.module_utils._power_drivers import power_driver
 
 
 @dataclass(slots=True)
 class HostForm(Form):
-    """A host that is on, and its driver."""
+    """A host that is on, and its driver, which must have the ``ability`` that the form needs beside power."""
+
+    ability: t.ClassVar[Ability | None] = None
 
     @property
     def driver(self) -> PowerDriver:
         """The driver that the request names."""
-        return power_driver(self.request.power_driver, self.request.podman_arguments, self.run)
+        request = self.request
+        return power_driver(
+            request.power_driver, request.host, request.power_address, request.power_arguments, self.run
+        )
 
     def check(self) -> None:
         """A host that is off cannot fail."""
         self.require("host", self.request.host)
-        state = self.driver.status(self.request.host)
+        driver = self.driver
+        if self.ability is not None:
+            driver.require(self.ability)
+        state = driver.status()
         if state is not PowerState.ON:
             raise LifeboatError(f"host {self.request.host}", f"power {state}", "power on", "Bring the host up first.")
 
     def power_evidence(self, expected: PowerState) -> Evidence:
         """The driver's word; it comes from the state itself, not from the command."""
-        state = self.driver.status(self.request.host)
+        state = self.driver.status()
         return Evidence(state is expected, "power state", {"before": str(PowerState.ON), "after": str(state)})
 
 
@@ -48,11 +53,11 @@ class PowerOff(HostForm):
 
     def recipe(self) -> tuple[Step, ...]:
         """Power on."""
-        return self.driver.on_steps(self.request.host)
+        return self.driver.on_steps()
 
     def act(self) -> None:
         """Power off."""
-        self.driver.off(self.request.host)
+        self.driver.off()
 
     def evidence(self) -> Evidence:
         """It is off."""
@@ -67,14 +72,15 @@ class HostFreeze(HostForm):
     """Everything on the host stands still."""
 
     __slots__ = ()
+    ability = Ability.FREEZE
 
     def recipe(self) -> tuple[Step, ...]:
         """Thaw."""
-        return self.driver.thaw_steps(self.request.host)
+        return self.driver.thaw_steps()
 
     def act(self) -> None:
         """Freeze."""
-        self.driver.freeze(self.request.host)
+        self.driver.freeze()
 
     def evidence(self) -> Evidence:
         """It is frozen."""
@@ -89,18 +95,17 @@ class HostFreeze(HostForm):
 class NetworkCut(HostForm):
     """One network of the host, or all of them."""
 
+    ability: t.ClassVar[Ability | None] = Ability.CUT
+
     cables: tuple[Attachment, ...] = field(default=())
 
     def check(self) -> None:
         """The networks are there and not cut already."""
         HostForm.check(self)
-        host, network = self.request.host, self.request.network
-        driver = self.driver
-        self.cables = (driver.attachment(host, network),) if network else driver.attachments(host)
-        cut = [cable.network for cable in self.cables if not cable.attached]
-        if cut or not self.cables:
+        self.cables = self.driver.places(self.request.network)
+        if cut := [cable.network for cable in self.cables if not cable.attached]:
             raise LifeboatError(
-                f"networks of host {host}", f"{', '.join(cut) or 'none'} cut", "uncut networks", "Mend them first."
+                f"networks of host {self.request.host}", f"{', '.join(cut)} cut", "uncut networks", "Mend them first."
             )
 
     def recipe(self) -> tuple[Step, ...]:
@@ -115,10 +120,10 @@ class NetworkCut(HostForm):
 
     def evidence(self) -> Evidence:
         """The interfaces are on no bridge."""
-        now = self.driver.networks_cut(self.request.host)
-        wanted = [cable.network for cable in self.cables]
-        details = {"cut": list(now), "interfaces": {cable.network: cable.interface for cable in self.cables}}
-        return Evidence(set(wanted) <= set(now), "bridge membership", details)
+        off = [cable for cable in self.driver.attachments() if not cable.attached]
+        details = {"cut": [cable.network for cable in off], "interfaces": [cable.interface for cable in off]}
+        wanted = {cable.interface for cable in self.cables}
+        return Evidence(wanted <= set(details["interfaces"]), "bridge membership", details)
 
     def plan(self) -> tuple[str, ...]:
         """For check mode."""

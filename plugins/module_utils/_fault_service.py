@@ -76,7 +76,7 @@ class UnitStatus:
 
 @dataclass(slots=True)
 class UnitForm(Form):
-    """What the three forms share: units that must be active, and their processes before the fault."""
+    """What the forms share: units that must be active, and their processes before the fault."""
 
     before: dict[str, tuple[Process, ...]] = field(default_factory=dict)
 
@@ -89,7 +89,7 @@ class UnitForm(Form):
         """Ask systemd."""
         out = must(
             self.run,
-            ("systemctl", "show", "--property=LoadState,ActiveState,SubState,ControlGroup", unit),
+            ("systemctl", "show", "--property=LoadState,ActiveState,SubState,ControlGroup", "--", unit),
             f"unit {unit}",
             "This form needs systemd.",
         )
@@ -99,10 +99,8 @@ class UnitForm(Form):
     def check(self) -> None:
         """A unit that does not run cannot fail."""
         self.require("units", self.units)
+        self.check_types()
         for unit in self.units:
-            if not unit.endswith(".service"):
-                # A slice or scope may hold the dead man's switch itself.
-                raise LifeboatError(f"unit {unit}", "no service", "a unit of the type service", "Correct units.")
             status = self.status(unit)
             if status.load != "loaded" or status.active != "active":
                 raise LifeboatError(
@@ -111,6 +109,12 @@ class UnitForm(Form):
                     "loaded and active",
                     "Name a unit that runs on this host, or bring it up first.",
                 )
+
+    def check_types(self) -> None:
+        """A slice or scope may hold the dead man's switch itself."""
+        for unit in self.units:
+            if not unit.endswith(".service"):
+                raise LifeboatError(f"unit {unit}", "no service", "a unit of the type service", "Correct units.")
 
     def cgroup(self, unit: str) -> Path:
         """The unit's directory in the unified cgroup tree."""

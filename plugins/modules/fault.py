@@ -17,7 +17,8 @@ description:
     that follows the recipe when the Ansible run dies. The recipe is the only way to heal, for the switch, for this run
     and for a later run that finds the journal.
   - Faults of services and of the network run on the target host. Faults of whole hosts (V(power_off),
-    V(host_freeze), V(network_cut)) run on the host of the power controller; for podman, where the containers run.
+    V(host_freeze), V(network_cut)) run on the host of the power controller; for podman and libvirt, where the
+    containers or virtual machines run.
   - SSH (TCP port 22) is never dropped nor delayed, except by faults of whole hosts.
 extends_documentation_fragment:
   - lifeboat.cloud._attributes
@@ -48,12 +49,33 @@ options:
       - V(delay), packets of O(ports) and O(peers) leave the host late; needs the kernel's sch_prio and sch_netem.
         IPv4 peers only.
       - V(full_disk), the file system of O(path) has no free blocks.
-      - V(power_off), V(host_freeze), V(network_cut), faults of the whole O(host) through O(power_driver).
+      - V(slow_disk), O(units) read and write at most O(iops) times per second on the disk that carries O(path).
+        Needs systemd and the cgroup v2 controller C(io).
+      - V(clock_step), the wall clock jumps by O(step_s) while the time service is stopped. Needs systemd, and a clock
+        that is the host's own, so it is refused in a container. No other fault may stand on the host meanwhile.
+      - V(power_off), V(host_freeze), V(network_cut), faults of the whole O(host) through O(power_driver). The drivers
+        V(ipmi) and V(redfish) can do the first only.
       - Needed unless O(state=healed).
     type: str
-    choices: [crash, hang, silence, partition, stop, delay, loss, full_disk, power_off, host_freeze, network_cut]
+    choices:
+      - crash
+      - hang
+      - silence
+      - partition
+      - stop
+      - delay
+      - loss
+      - full_disk
+      - slow_disk
+      - clock_step
+      - power_off
+      - host_freeze
+      - network_cut
   units:
-    description: Systemd services, for V(crash), V(hang) and V(stop).
+    description:
+      - Systemd services, for V(crash), V(hang), V(stop) and V(slow_disk).
+      - For V(clock_step) the time services, of which the active ones are stopped. When empty, chronyd,
+        systemd-timesyncd, ntpsec and ntpd are looked for.
     type: list
     elements: str
     default: []
@@ -85,22 +107,45 @@ options:
       - Directory on the file system that V(full_disk) fills.
       - Refused are the root file system and others that the host itself needs, and everything that is only a part of
         a file system (the layers of a container, a bind mount, a subvolume), because others would suffer.
+      - For V(slow_disk), what lies on the disk to be slowed down, such as the directory of the component's data. The
+        limit holds for all that O(units) do on that disk. Refused are file systems without a block device of their
+        own (overlay, tmpfs, NFS, Btrfs), and units whose I/O is limited already.
     type: path
   leave_mib:
     description: Free space that V(full_disk) leaves, in MiB.
     type: int
     default: 0
+  iops:
+    description: Reads, and likewise writes, that V(slow_disk) leaves each unit, per second. At least 1.
+    type: int
+    default: 0
+  step_s:
+    description:
+      - Seconds by which V(clock_step) sets the clock forward, 1 to 86400, or back when negative.
+      - Healing sets the clock to what it would be without the step. RV(injected_at), RV(healed_at) and RV(deadline) are
+        instants of the unstepped clock, and the dead man's switch counts on the monotonic one.
+    type: int
+    default: 0
   host:
     description:
-      - The host as the power driver knows it.
+      - The host's name in the inventory.
       - With O(state=healed), only the faults of this host.
     type: str
   power_driver:
-    description: What controls power and networks of hosts. There is V(podman).
+    description: What controls power and networks of hosts. V(podman), V(libvirt), V(ipmi) or V(redfish).
     type: str
     default: podman
-  podman_arguments:
-    description: Arguments for podman, put before each of its commands.
+  power_address:
+    description:
+      - What the power driver calls the host, O(host) when not set.
+      - The name of a container for V(podman), of a domain for V(libvirt), the host name or IP address of the BMC for
+        V(ipmi), the URL of the server's system for V(redfish).
+    type: str
+  power_arguments:
+    description:
+      - Arguments for podman, virsh, ipmitool or curl, put before each of its commands. The journal keeps them.
+      - A BMC's password is never among them, but in a file of mode 0600 on this host, given as C(-f FILE) for V(ipmi)
+        and as C(--netrc-file FILE) for V(redfish).
     type: list
     elements: str
     default: []
@@ -157,6 +202,24 @@ EXAMPLES = r"""
     network: lifeboat-management
     heal_after: 120
   delegate_to: localhost
+
+- name: Slow the database down to ten reads and ten writes per second
+  lifeboat.cloud.fault:
+    id: 20261121T101500Z-slow
+    state: injected
+    form: slow_disk
+    units: [mariadb]
+    path: /var/lib/mysql
+    iops: 10
+    heal_after: 120
+
+- name: Set the clock back by five minutes
+  lifeboat.cloud.fault:
+    id: 20261121T101500Z-clock
+    state: injected
+    form: clock_step
+    step_s: -300
+    heal_after: 120
 
 - name: Finish what an interrupted drill has left
   lifeboat.cloud.fault:
@@ -245,6 +308,8 @@ FORMS = [
     "delay",
     "loss",
     "full_disk",
+    "slow_disk",
+    "clock_step",
     "power_off",
     "host_freeze",
     "network_cut",
@@ -263,10 +328,13 @@ def _request(options: dict[str, t.Any]) -> FaultRequest:
         loss_percent=options["loss_percent"],
         path=options["path"] or "",
         leave_mib=options["leave_mib"],
+        iops=options["iops"],
+        step_s=options["step_s"],
         host=options["host"] or "",
         power_driver=options["power_driver"],
+        power_address=options["power_address"] or "",
+        power_arguments=tuple(options["power_arguments"]),
         network=options["network"] or "",
-        podman_arguments=tuple(options["podman_arguments"]),
         start_on_heal=options["start_on_heal"],
         journal=options["journal_dir"],
     )
@@ -308,9 +376,12 @@ def main() -> None:
             "loss_percent": {"type": "float", "default": 0},
             "path": {"type": "path"},
             "leave_mib": {"type": "int", "default": 0},
+            "iops": {"type": "int", "default": 0},
+            "step_s": {"type": "int", "default": 0},
             "host": {"type": "str"},
             "power_driver": {"type": "str", "default": "podman"},
-            "podman_arguments": {"type": "list", "elements": "str", "default": []},
+            "power_address": {"type": "str"},
+            "power_arguments": {"type": "list", "elements": "str", "default": []},
             "network": {"type": "str"},
             "at": {"type": "float"},
             "heal_after": {"type": "int"},

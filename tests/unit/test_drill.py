@@ -40,6 +40,15 @@ DRILL: dict[str, t.Any] = {
     "audits": ["no_core_dump"],
 }
 
+SLOW_DISK: dict[str, t.Any] = {
+    "form": "slow_disk",
+    "component": "database",
+    "pick": "all",
+    "path": "/var/lib/mysql",
+    "iops": 10,
+}
+CLOCK_STEP: dict[str, t.Any] = {"form": "clock_step", "pick": "not_vip_holder", "step_s": -300}
+
 
 def changed(path: str, value: object) -> dict[str, t.Any]:
     """The drill with ``value`` at the dotted ``path``; None removes it."""
@@ -101,6 +110,23 @@ def test_normal_form_is_read_as_the_same_drill() -> None:
         ("fault.form", "power_off", "key fault.component", "whole host"),
         ("fault.component", None, "key fault.component", "the component"),
         ("fault", {"form": "network_cut", "pick": "any"}, "key fault.network", "a network"),
+        ("fault.path", "/var/lib/mysql", "key fault.path", "a path for the form slow_disk, and only for it"),
+        ("fault.iops", 10, "key fault.iops", "slow_disk, and only for it"),
+        ("fault.step_s", 60, "key fault.step_s", "a step for the form clock_step, and only for it"),
+        ("fault.iop", 10, "key fault.iop", "Did you mean iops?"),
+        ("fault", SLOW_DISK | {"iops": 0}, "key fault.iops", "at least 1"),
+        ("fault", SLOW_DISK | {"iops": "10/s"}, "key fault.iops", "whole number"),
+        ("fault", SLOW_DISK | {"path": "var/lib"}, "key fault.path", "absolute"),
+        ("fault", {key: SLOW_DISK[key] for key in ("form", "component", "pick", "iops")}, "key fault.path", "a path"),
+        ("fault", {key: SLOW_DISK[key] for key in ("form", "component", "pick", "path")}, "key fault.iops", "a rate"),
+        ("fault", SLOW_DISK, "key limit.formula", "none; leave the limit out"),
+        ("fault", CLOCK_STEP | {"component": "database"}, "key fault.component", "whole host"),
+        ("fault", CLOCK_STEP | {"step_s": 0}, "key fault.step_s", "1 to 86400"),
+        ("fault", CLOCK_STEP | {"step_s": 86401}, "key fault.step_s", "1 to 86400"),
+        ("fault", CLOCK_STEP | {"step_s": -86401}, "key fault.step_s", "at least -86400"),
+        ("fault", CLOCK_STEP | {"step_s": "1min"}, "key fault.step_s", "whole number"),
+        ("fault", {"form": "clock_step", "pick": "any"}, "key fault.step_s", "a step"),
+        ("fault", CLOCK_STEP, "key limit.formula", "none; leave the limit out"),
         ("fault", {"form": "partition", "component": "cache", "pick": "any"}, "key fault.form", "quorum"),
         ("fault", {"form": "partition", "component": "database", "pick": "all"}, "key fault.pick", "one member"),
         (
@@ -135,6 +161,13 @@ def test_a_mistake_is_named_with_its_place_and_remedy(path: str, value: object, 
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize("fault", [SLOW_DISK, CLOCK_STEP])
+def test_what_a_form_is_told_reaches_the_normal_form(fault: dict[str, t.Any]) -> None:
+    drill = read_drill("x", {key: value for key, value in DRILL.items() if key != "limit"} | {"fault": fault})
+    assert drill.as_mapping()["fault"] == fault
+    assert read_drill("again", drill.as_mapping()) == drill
+
+
 def test_a_file_that_is_no_mapping_is_refused() -> None:
     with pytest.raises(LifeboatError, match=r"drill file x\.yml: found \['a'\]; expected a mapping"):
         read_drill("x.yml", ["a"])
@@ -146,12 +179,15 @@ def test_every_accepted_fault_is_accepted_with_exactly_its_formulas(
 ) -> None:
     fault = {"form": str(form), "pick": str(pick)} | ({"component": str(component)} if component else {})
     fault |= {"network": "management"} if form is Form.NETWORK_CUT else {}
+    fault |= {"path": "/srv", "iops": 10} if form is Form.SLOW_DISK else {}
+    fault |= {"step_s": 60} if form is Form.CLOCK_STEP else {}
     plain = {key: value for key, value in DRILL.items() if key != "limit"} | {"fault": fault}
     try:
         drill = read_drill("x", plain)
     except LifeboatError:
         return
-    assert (drill.fault.component is None) == (form in {Form.POWER_OFF, Form.HOST_FREEZE, Form.NETWORK_CUT})
+    whole_host = {Form.POWER_OFF, Form.HOST_FREEZE, Form.NETWORK_CUT, Form.CLOCK_STEP}
+    assert (drill.fault.component is None) == (form in whole_host)
     for name, formula in FORMULAS.items():
         limited = plain | {"limit": {"formula": name, "probe": "identity_api"}}
         if formula.holds_for(form, component, pick):

@@ -67,6 +67,7 @@ def harmless(monkeypatch: pytest.MonkeyPatch) -> None:
     on_act.clear()
     monkeypatch.setitem(FORMS, "crash", Touch)
     monkeypatch.setitem(FORMS, "hang", Touch)
+    monkeypatch.setitem(FORMS, "clock_step", Touch)
 
 
 @pytest.fixture
@@ -193,6 +194,7 @@ def test_one_that_cannot_be_healed_does_not_keep_the_others(
         ({"id": "run1", "form": "hang", "units": ("c",)}, True),
         ({"id": "run2", "units": ("b",)}, False),
         ({"id": "run1", "host": "ctl1", "units": ()}, False),
+        ({"id": "run2", "form": "clock_step", "units": ()}, True),
     ],
 )
 def test_two_faults_never_share_a_victim(injector: Injector, changes: dict[str, object], collides: bool) -> None:
@@ -203,6 +205,24 @@ def test_two_faults_never_share_a_victim(injector: Injector, changes: dict[str, 
             second.inject()
     else:
         assert second.inject().changed
+
+
+def test_no_fault_is_armed_while_the_clock_is_stepped(injector: Injector) -> None:
+    replace(injector, request=replace(injector.request, form="clock_step", units=())).inject()
+    with pytest.raises(LifeboatError, match="clock_step, injected"):
+        replace(injector, request=replace(injector.request, id="run2")).arm()
+
+
+@pytest.mark.parametrize("step_s", [-3600, 3600])
+def test_a_fault_that_steps_the_clock_is_dated_by_the_unstepped_one(
+    injector: Injector, monkeypatch: pytest.MonkeyPatch, step_s: int
+) -> None:
+    unstepped = time.time
+    on_act.append(lambda: monkeypatch.setattr(time, "time", lambda: unstepped() + step_s))
+    before = unstepped()
+    outcome = injector.inject()
+    assert before <= (only(injector.journal).injected_at or 0) <= unstepped()
+    assert 0 <= outcome.injection_took_s < 10
 
 
 def test_a_fault_that_could_not_be_healed_is_not_made_again(injector: Injector) -> None:

@@ -10,20 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _power
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_form import FaultRequest
-from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_heal import CommandResult, follow
+from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_heal import CommandResult, Condition, follow
 from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_host import HostFreeze, NetworkCut, PowerOff
-from ansible_collections.lifeboat.cloud.plugins.module_utils._power import (
-    Attachment,
-    HostPower,
-    PodmanPower,
-    PowerState,
-    find_attachment,
-    power_driver,
-    set_power,
-)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._host_power import HostPower, set_power
+from ansible_collections.lifeboat.cloud.plugins.module_utils._power import Attachment, PowerState
+from ansible_collections.lifeboat.cloud.plugins.module_utils._power_drivers import power_driver
+from ansible_collections.lifeboat.cloud.plugins.module_utils._power_podman import PodmanPower, find_attachment
 
 # What `ip -json address` printed in a container, and `ip -json link` on its machine, shortened.
 INSIDE = json.loads("""[
@@ -89,7 +83,7 @@ class Podman:
 
 
 def driver(podman: Podman) -> PodmanPower:
-    return PodmanPower(ARGUMENTS, podman)
+    return PodmanPower("ctl1", "ctl1", ARGUMENTS, podman)
 
 
 @pytest.fixture(autouse=True)
@@ -101,8 +95,8 @@ def links(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
         known = {"veth4": "^46$", "veth6": "^48$"}
         return getattr(condition, "matches", "") == known.get(file.split("/")[4]) if file else original(condition, run)
 
-    original = _power.Condition.holds
-    monkeypatch.setattr(_power.Condition, "holds", holds)
+    original = Condition.holds
+    monkeypatch.setattr(Condition, "holds", holds)
 
 
 def test_the_far_end_of_the_veth_is_found() -> None:
@@ -123,44 +117,44 @@ def test_a_network_without_a_veth_is_refused(mac: str) -> None:
     [("running", "on"), ("paused", "frozen"), ("exited", "off"), ("created", "off"), ("stopped", "off")],
 )
 def test_states(status: str, state: str) -> None:
-    assert driver(Podman(status)).status("ctl1") == state
+    assert driver(Podman(status)).status() == state
 
 
 def test_cut_and_mend_are_idempotent() -> None:
     podman = Podman()
     power = driver(podman)
-    place = power.attachment("ctl1", "mgmt")
+    (place,) = power.places("mgmt")
     power.cut(place)
-    assert power.networks_cut("ctl1") == ("mgmt",)
+    assert power.networks_cut() == ("mgmt",)
     power.mend(place)
     power.mend(place)
-    assert power.networks_cut("ctl1") == ()
+    assert power.networks_cut() == ()
     assert podman.done[0] == "ip link set veth4 nomaster"
     assert podman.done[1:3] == ["ip link set veth4 master podman5", "ip link set veth4 up"]
 
 
 def test_a_cut_is_void_when_the_interface_is_another_one() -> None:
     podman = Podman()
-    stale = replace(driver(podman).attachment("ctl1", "mgmt"), index=12)
+    stale = replace(driver(podman).places("mgmt")[0], index=12)
     driver(podman).mend(stale)
     assert podman.done == []
 
 
 def test_unknown_names_are_told_with_the_known_ones() -> None:
-    with pytest.raises(LifeboatError, match=r"'ipmi'.*podman"):
-        power_driver("ipmi")
-    with pytest.raises(LifeboatError, match=r"mgmt, sto"):
-        driver(Podman()).attachment("ctl1", "public")
-    with pytest.raises(LifeboatError, match="no such container"):
-        driver(Podman()).status("ctl9")
+    with pytest.raises(LifeboatError, match=r"'podmann'.*podman, libvirt, ipmi, redfish"):
+        power_driver("podmann", "ctl1")
+    with pytest.raises(LifeboatError, match=r"network public of host ctl1: found networks mgmt, sto"):
+        driver(Podman()).places("public")
+    with pytest.raises(LifeboatError, match=r"host ctl9: .*no such container \"other\""):
+        power_driver("podman", "ctl9", "other", ARGUMENTS, Podman()).status()
 
 
 def test_waiting_for_a_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_power, "STATE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(PodmanPower, "state_timeout_s", 0.1)
     podman = Podman()
     podman.stuck = True
     with pytest.raises(LifeboatError, match=r"power on after 0\.1 s; expected power off"):
-        driver(podman).off("ctl1")
+        driver(podman).off()
 
 
 @pytest.mark.parametrize(
@@ -180,27 +174,27 @@ def test_waiting_for_a_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 def test_every_way_between_states(before: str, after: str, verbs: list[str]) -> None:
     podman = Podman(before)
     power = driver(podman)
-    was = HostPower.of(power, "ctl1")
+    was = HostPower.of(power)
     told = set_power(power, was, PowerState(after), None, dry_run=True)
     assert podman.done == []
     assert set_power(power, was, PowerState(after), None, dry_run=False) == told
     assert podman.done == [f"{verb} ctl1" for verb in verbs]
-    assert HostPower.of(power, "ctl1") == told
+    assert HostPower.of(power) == told
 
 
 def test_the_networks_cut_are_exactly_those_wanted() -> None:
     podman = Podman()
     power = driver(podman)
-    power.cut(power.attachment("ctl1", "mgmt"))
-    after = set_power(power, HostPower.of(power, "ctl1"), PowerState.ON, ("sto",), dry_run=False)
-    assert HostPower.of(power, "ctl1") == after == HostPower("ctl1", PowerState.ON, ("sto",))
+    power.cut(power.places("mgmt")[0])
+    after = set_power(power, HostPower.of(power), PowerState.ON, ("sto",), dry_run=False)
+    assert HostPower.of(power) == after == HostPower(PowerState.ON, ("sto",))
 
 
 def test_networks_left_alone_and_networks_refused() -> None:
     podman = Podman()
     power = driver(podman)
-    power.cut(power.attachment("ctl1", "mgmt"))
-    was = HostPower.of(power, "ctl1")
+    power.cut(power.places("mgmt")[0])
+    was = HostPower.of(power)
     assert set_power(power, was, PowerState.ON, None, dry_run=False).networks_cut == ("mgmt",)
     podman.done.clear()
     for state, cut in ((PowerState.OFF, ("mgmt",)), (PowerState.FROZEN, ("public",))):
@@ -215,7 +209,7 @@ def test_host_faults_land_and_heal() -> None:
         (HostFreeze, "pause ctl1", ["unpause ctl1"]),
     ):
         podman = Podman()
-        fault = form(FaultRequest("run1", "power_off", host="ctl1", podman_arguments=ARGUMENTS), podman)
+        fault = form(FaultRequest("run1", "power_off", host="ctl1", power_arguments=ARGUMENTS), podman)
         fault.check()
         assert not fault.evidence().landed
         fault.act()
@@ -234,7 +228,7 @@ def test_host_faults_land_and_heal() -> None:
 def test_one_network_is_cut_or_all(network: str, cut: list[str]) -> None:
     podman = Podman()
     fault = NetworkCut(
-        FaultRequest("run1", "network_cut", host="ctl1", network=network, podman_arguments=ARGUMENTS), podman
+        FaultRequest("run1", "network_cut", host="ctl1", network=network, power_arguments=ARGUMENTS), podman
     )
     fault.check()
     fault.act()
@@ -243,10 +237,10 @@ def test_one_network_is_cut_or_all(network: str, cut: list[str]) -> None:
     with pytest.raises(LifeboatError, match="cut"):
         fault.check()
     assert follow(fault.recipe(), podman) == ()
-    assert driver(podman).networks_cut("ctl1") == ()
+    assert driver(podman).networks_cut() == ()
 
 
 @pytest.mark.parametrize("status", ["exited", "paused"])
 def test_a_host_that_is_not_on_cannot_fail(status: str) -> None:
     with pytest.raises(LifeboatError, match="power on"):
-        PowerOff(FaultRequest("run1", "power_off", host="ctl1", podman_arguments=ARGUMENTS), Podman(status)).check()
+        PowerOff(FaultRequest("run1", "power_off", host="ctl1", power_arguments=ARGUMENTS), Podman(status)).check()

@@ -1,0 +1,108 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""Power of the lab's hosts: containers of podman, each with an init."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_form import must
+from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_heal import Condition, Step
+from ansible_collections.lifeboat.cloud.plugins.module_utils._power import COMMAND_TIMEOUT_S, Attachment, PowerState
+from ansible_collections.lifeboat.cloud.plugins.module_utils._power_bridge import BridgedPower
+
+
+@dataclass(frozen=True, slots=True)
+class PodmanPower(BridgedPower):
+    """A container is the host; a network is cut by taking the host's end of its veth off the bridge."""
+
+    name: t.ClassVar[str] = "podman"
+
+    def _podman(self, *arguments: str) -> tuple[str, ...]:
+        return ("podman", *self.arguments, *arguments)
+
+    def _do(self, verb: str, state: PowerState) -> None:
+        self.ask(self._podman(verb, self.address), "Look at 'podman ps --all' and at the container's log.")
+        self.reach(state)
+
+    def _inspect(self) -> dict[str, t.Any]:
+        remedy = "Name a container of this machine, and the arguments with which it was made."
+        found: list[dict[str, t.Any]] = json.loads(self.ask(self._podman("container", "inspect", self.address), remedy))
+        return found[0]
+
+    def status(self) -> PowerState:
+        """From the container's state."""
+        status = self._inspect()["State"]["Status"]
+        return {"running": PowerState.ON, "paused": PowerState.FROZEN}.get(status, PowerState.OFF)
+
+    def off(self) -> None:
+        """SIGKILL of everything."""
+        self._do("kill", PowerState.OFF)
+
+    def on(self) -> None:
+        """Start the container."""
+        self._do("start", PowerState.ON)
+
+    def freeze(self) -> None:
+        """Pause the container."""
+        self._do("pause", PowerState.FROZEN)
+
+    def thaw(self) -> None:
+        """Unpause the container."""
+        self._do("unpause", PowerState.ON)
+
+    def attachments(self) -> tuple[Attachment, ...]:
+        """From podman, the container's network namespace and this machine's interfaces."""
+        container = self._inspect()
+        pid = container["State"]["Pid"]
+        if not pid:
+            return ()
+        inside = self.interfaces("nsenter", "--target", str(pid), "--net", "ip", "-json", "address")
+        outside = self.interfaces("ip", "-json", "link")
+        networks = container["NetworkSettings"]["Networks"]
+        return tuple(
+            find_attachment(name, networks[name]["MacAddress"], inside, outside, self._bridge(name))
+            for name in sorted(networks)
+        )
+
+    def _bridge(self, network: str) -> str:
+        argv = self._podman("network", "inspect", network)
+        remedy = "The network must be a bridge made by netavark."
+        found = json.loads(must(self.run, argv, f"network {network}", remedy, timeout_s=COMMAND_TIMEOUT_S))
+        return str(found[0]["network_interface"])
+
+    def on_steps(self) -> tuple[Step, ...]:
+        """Starting what runs is no error for podman."""
+        return (*self.thaw_steps(), Step(run=self._podman("start", self.address), timeout_s=COMMAND_TIMEOUT_S))
+
+    def thaw_steps(self) -> tuple[Step, ...]:
+        """Unpause what is paused."""
+        status = self._podman("container", "inspect", "--format", "{{.State.Status}}", self.address)
+        paused = Condition(run=status, matches="^paused$")
+        return (Step(run=self._podman("unpause", self.address), timeout_s=COMMAND_TIMEOUT_S, only_if=paused),)
+
+
+def find_attachment(
+    network: str, mac: str, inside: Sequence[dict[str, t.Any]], outside: Sequence[dict[str, t.Any]], bridge: str
+) -> Attachment:
+    """Follow the link with address ``mac`` in the container to its other end on this machine.
+
+    ``inside`` and ``outside`` are the lists that ``ip -json`` prints in the container and here.
+    """
+    near = next((link for link in inside if link.get("address", "").lower() == mac.lower()), None)
+    peer = None if near is None else near.get("link_index")
+    far = next((link for link in outside if link["ifindex"] == peer), None)
+    if far is None:
+        raise LifeboatError(
+            f"network {network}",
+            f"no interface of this machine that is the other end of {mac}",
+            "a veth pair on a bridge",
+            "Use a podman network of the driver bridge.",
+        )
+    return Attachment(network, far["ifname"], int(far["ifindex"]), bridge, far.get("master") == bridge)
