@@ -87,6 +87,26 @@ def test_drill_file_is_refused(tmp_path: Path, text: str, words: tuple[str, ...]
     assert not done.changes
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("{form: clock_step, step_s: 60, pick: any}", ("clock of this host", "use a machine")),
+        ("{form: slow_disk, component: database, path: /var/lib/mysql, iops: 10, pick: any}", ("cgroup controllers", "expected io")),
+    ],
+    ids=["clock_step", "slow_disk"],
+)
+def test_fault_that_cannot_be_made_here_is_refused(tmp_path: Path, fault: str, words: tuple[str, ...]) -> None:
+    catalogue = ROOT / "roles/drill/files/catalogue"
+    good = yaml.safe_load((catalogue / "cache_hung.yml").read_text(encoding="utf-8"))
+    del good["limit"]
+    impossible = {**good, "name": "impossible", "fault": yaml.safe_load(fault)}
+    (tmp_path / "impossible.yml").write_text(yaml.safe_dump(impossible), encoding="utf-8")
+    done = play("drill", "-e", "drill=impossible", "-e", f'{{"drill_catalogue": ["{tmp_path}"]}}', check=False)
+    assert done.returncode != 0
+    assert "'impossible': 'refused'" in done.text
+    assert all(word in done.text for word in words), done.text[-2000:]
+
+
 def test_unknown_drill_is_refused() -> None:
     done = play("drill", "-e", "drill=vip_holder_powerlost", check=False)
     assert done.returncode != 0
