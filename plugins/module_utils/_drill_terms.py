@@ -59,6 +59,7 @@ class AuditName(enum.StrEnum):
     """What must be true after a drill."""
 
     ONE_VIP_HOLDER = "one_vip_holder"
+    BACKENDS_UP = "backends_up"
     GALERA_POSITION_EQUAL = "galera_position_equal"
     QUEUE_REPLICAS_COMPLETE = "queue_replicas_complete"
     NO_CORE_DUMP = "no_core_dump"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Demand, Drill
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_catalogue import load, select
-from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import Component, Pick
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import AuditName, Component, Pick
+from ansible_collections.lifeboat.cloud.plugins.module_utils._steady_audits import AUDITS
 
 CATALOGUE = Path(__file__).parents[2] / "roles" / "drill" / "files" / "catalogue"
 PROBES = (
@@ -121,3 +122,7 @@ def test_tags_select_the_components() -> None:
     assert len(select(drills, "galera")) == 5
     assert len(select(drills, "rabbitmq")) == 4
     assert len(select(drills, "vip")) == 6
+
+
+def test_a_drill_may_name_every_audit_that_can_be_made() -> None:
+    assert {str(name) for name in AuditName} == set(AUDITS)
