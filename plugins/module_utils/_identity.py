@@ -12,10 +12,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +138,6 @@ class Registration:
     region: str
     urls: Mapping[str, str]
     user: ServiceUser | None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference, without secrets, and the call that removes it."""
-
-    says: str
-    thing: str
-    before: str
-    after: str
-    do: Callable[[], None]
 
 
 @dataclass(slots=True)

@@ -11,26 +11,15 @@ run, so the few calls it needs are made directly.
 from __future__ import annotations
 
 import contextlib
-import traceback
 import typing as t
-from dataclasses import dataclass
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._identity import CatalogService, Endpoint, User
 
-try:
-    from keystoneauth1 import adapter, session
+with contextlib.suppress(ImportError):  # _openstack.opened_session says so
+    from keystoneauth1 import adapter
     from keystoneauth1 import exceptions as keystone_exceptions
     from keystoneauth1.identity import v3
-except ImportError:
-    KEYSTONEAUTH_IMPORT_ERROR: str | None = traceback.format_exc()
-else:
-    KEYSTONEAUTH_IMPORT_ERROR = None
 
-if t.TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_TIMEOUT_SECONDS = 30
 # 503 is a load balancer without a backend, so nothing was done. A connection that was lost may have done something:
 # Keystone takes the same service twice, so only reading is repeated then.
 _RETRIES = 4
@@ -38,61 +27,13 @@ _RETRIES = 4
 Resource = dict[str, t.Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """How an administrator gets a token. ``ca_file`` is empty for the system's trust store."""
-
-    auth_url: str
-    username: str
-    password: str
-    project_name: str
-    user_domain_name: str = "Default"
-    project_domain_name: str = "Default"
-    ca_file: str = ""
-
-    @property
-    def v3_url(self) -> str:
-        url = self.auth_url.rstrip("/")
-        return url if url.endswith("/v3") else f"{url}/v3"
-
-
-@contextlib.contextmanager
-def explained_errors(auth_url: str) -> Iterator[None]:
-    """Turn every error of the session into a LifeboatError that names Keystone's URL."""
-    thing = f"Keystone at {auth_url}"
-    try:
-        yield
-    except keystone_exceptions.Unauthorized as error:
-        raise LifeboatError(
-            thing, str(error), "a token for the given user", "Correct the options under auth."
-        ) from error
-    except keystone_exceptions.SSLError as error:
-        raise LifeboatError(
-            thing, str(error), "a certificate that ca_file vouches for", "Give the authority's certificate as ca_file."
-        ) from error
-    except keystone_exceptions.ConnectFailure as error:
-        raise LifeboatError(
-            thing, str(error), "an answer", "Look at the load balancer's backends and at Keystone's log."
-        ) from error
-    except keystone_exceptions.ClientException as error:
-        raise LifeboatError(thing, str(error), "a call that succeeds", "Look at Keystone's log.") from error
-
-
 class KeystoneClient:
     """An IdentityClient over one session, so with one token."""
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._url = credentials.v3_url
-        auth = v3.Password(
-            auth_url=self._url,
-            username=credentials.username,
-            password=credentials.password,
-            project_name=credentials.project_name,
-            user_domain_name=credentials.user_domain_name,
-            project_domain_name=credentials.project_domain_name,
-            include_catalog=False,
-        )
-        self._session = session.Session(auth=auth, verify=credentials.ca_file or True, timeout=_TIMEOUT_SECONDS)
+    def __init__(self, session: t.Any) -> None:
+        self._session = session
+        url = session.auth.auth_url.rstrip("/")
+        self._url = url if url.endswith("/v3") else f"{url}/v3"
         self._api = adapter.Adapter(
             self._session,
             endpoint_override=self._url,

@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
 MANAGEMENT_PORT = 15672
 _PAGE_SIZE = 500
 _DEFAULT_VHOST = "/"
+_DETECTOR_POLL = "raft.adaptive_failure_detector.poll_interval"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +164,7 @@ def queue_settings(configuration: Iterable[str], advanced: str) -> QueueSettings
         return _number(values.get(option, str(default)) if value is None else str(value), ".".join(path))
 
     return QueueSettings(
-        aten_poll_interval_s=setting(5000, "raft.adaptive_failure_detector.poll_interval", "aten", "poll_interval") / 1000,
+        aten_poll_interval_s=setting(5000, _DETECTOR_POLL, "aten", "poll_interval") / 1000,
         net_ticktime_s=setting(60, "net_ticktime", "kernel", "net_ticktime"),
         heartbeat_s=setting(60, "heartbeat", "rabbit", "heartbeat"),
     )

@@ -15,9 +15,11 @@ description:
     the given password, and holds its roles on the service project.
   - The region, the project and the roles are created when they are absent.
   - The password of a user that exists is tried with a token request, so one that was changed elsewhere is noticed.
-extends_documentation_fragment: [lifeboat.cloud._attributes]
-requirements:
-  - keystoneauth1, which openstacksdk (Debian package C(python3-openstacksdk)) brings, on the host that runs the module
+  - Authenticates as an administrator and asks Keystone where it authenticates, whatever O(region_name) and O(interface)
+    say.
+extends_documentation_fragment:
+  - lifeboat.cloud._openstack
+  - lifeboat.cloud._attributes
 options:
   name:
     description:
@@ -84,47 +86,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  auth:
-    description:
-      - How to authenticate as an administrator.
-    type: dict
-    required: true
-    suboptions:
-      auth_url:
-        description:
-          - The URL of Keystone.
-        type: str
-        required: true
-      username:
-        description:
-          - The administrator's name.
-        type: str
-        required: true
-      password:
-        description:
-          - The administrator's password.
-        type: str
-        required: true
-      project_name:
-        description:
-          - The project of the token.
-        type: str
-        required: true
-      user_domain_name:
-        description:
-          - The domain of the administrator.
-        type: str
-        default: Default
-      project_domain_name:
-        description:
-          - The domain of the project.
-        type: str
-        default: Default
-  ca_file:
-    description:
-      - The certificate of the authority that signed Keystone's, on the host that runs the module. Without it the
-        system's trust store decides.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -143,7 +104,7 @@ EXAMPLES = r"""
       username: admin
       password: "{{ keystone_admin_password }}"
       project_name: admin
-    ca_file: /etc/lifeboat/tls/ca.crt
+    ca_cert: /etc/lifeboat/tls/ca.crt
   run_once: true
 """
 
@@ -162,25 +123,26 @@ actions:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._identity import (
-    Change,
     Registration,
     ServiceUser,
     registration_changes,
     removal_changes,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._identity_client import (
-    KEYSTONEAUTH_IMPORT_ERROR,
-    Credentials,
-    KeystoneClient,
-    explained_errors,
-)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._identity_client import KeystoneClient
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
+    OPENSTACK_OPTIONS,
+    OPENSTACK_RULES,
+    opened_session,
+)
 
 INTERFACES = ("public", "internal", "admin")
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    **OPENSTACK_OPTIONS,
     "name": {"type": "str", "required": True},
     "type": {"type": "str", "required": True},
     "description": {"type": "str", "default": ""},
@@ -194,19 +156,6 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "project": {"type": "str", "default": "service"},
     "roles": {"type": "list", "elements": "str", "default": ["admin", "service"]},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "auth": {
-        "type": "dict",
-        "required": True,
-        "options": {
-            "auth_url": {"type": "str", "required": True},
-            "username": {"type": "str", "required": True},
-            "password": {"type": "str", "required": True, "no_log": True},
-            "project_name": {"type": "str", "required": True},
-            "user_domain_name": {"type": "str", "default": "Default"},
-            "project_domain_name": {"type": "str", "default": "Default"},
-        },
-    },
-    "ca_file": {"type": "path"},
 }
 
 
@@ -215,9 +164,8 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
     if module.params["state"] == "present" and wanted.user and not wanted.user.password:
         raise LifeboatError(f"user {wanted.user.name}", "no password", "one", "Set the option password.")
     compare = registration_changes if module.params["state"] == "present" else removal_changes
-    credentials = Credentials(**module.params["auth"], ca_file=module.params["ca_file"] or "")
-    with explained_errors(credentials.auth_url):
-        changes = list(compare(KeystoneClient(credentials), wanted))
+    with opened_session(module.params) as session:
+        changes = list(compare(KeystoneClient(session), wanted))
         if not module.check_mode:
             for change in changes:
                 change.do()
@@ -245,10 +193,7 @@ def result_of(changes: list[Change]) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    if KEYSTONEAUTH_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("keystoneauth1"), exception=KEYSTONEAUTH_IMPORT_ERROR)
-    run_module(module, converge)
+    run_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **OPENSTACK_RULES), converge)
 
 
 if __name__ == "__main__":

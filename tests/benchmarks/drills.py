@@ -7,7 +7,7 @@ Usage: python3 tests/benchmarks/drills.py [--runs N] [--reports DIRECTORY] [DRIL
 
 Reads report.json of the N latest runs (default 5) and prints, for each probe of each drill, how often it was measured
 and the minimum, median and maximum of the longest outage in seconds (upper ends), beside the bound and the limit.
-Runs of a drill whose verdict is void, missed or refused have measured nothing and are left out.
+Runs of a drill whose verdict is void, missed or refused have measured nothing and are left out, and so are rehearsals.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ def measured(reports: Path, runs: int) -> dict[tuple[str, str], list[tuple[float
     """Longest outage, bound and longest outage that the protocol allows (all in seconds), by drill and probe."""
     found = defaultdict(list)
     for report in sorted(reports.glob("[0-9]*/report.json"))[-runs:]:
-        for entry in json.loads(report.read_text(encoding="utf-8"))["drills"]:
+        run = json.loads(report.read_text(encoding="utf-8"))
+        if run["environment"].get("rehearsal"):
+            continue
+        for entry in run["drills"]:
             if entry["verdict"] not in MEASURED:
                 continue
             for probe in entry["probes"]:

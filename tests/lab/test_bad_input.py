@@ -91,7 +91,10 @@ def test_drill_file_is_refused(tmp_path: Path, text: str, words: tuple[str, ...]
     ("fault", "words"),
     [
         ("{form: clock_step, step_s: 60, pick: any}", ("clock of this host", "use a machine")),
-        ("{form: slow_disk, component: database, path: /var/lib/mysql, iops: 10, pick: any}", ("cgroup controllers", "expected io")),
+        (
+            "{form: slow_disk, component: database, path: /var/lib/mysql, iops: 10, pick: any}",
+            ("cgroup controllers", "expected io"),
+        ),
     ],
     ids=["clock_step", "slow_disk"],
 )

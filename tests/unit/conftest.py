@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import copy
+import typing as t
 
 import pytest
+from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import CloudOverHttp
+from ansible_collections.lifeboat.cloud.tests.unit.keystone_over_http import serving
 from ansible_collections.lifeboat.cloud.tests.unit.report_samples import ENTRY, Entry
 
 
@@ -15,3 +18,10 @@ from ansible_collections.lifeboat.cloud.tests.unit.report_samples import ENTRY, 
 def entry() -> Entry:
     """A drill's entry of the report, the test's own."""
     return copy.deepcopy(ENTRY)
+
+
+@pytest.fixture
+def cloud() -> t.Iterator[CloudOverHttp]:
+    """A cloud of OpenStack with nothing in it, over HTTP."""
+    with serving(CloudOverHttp()) as http:
+        yield http

@@ -6,145 +6,32 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _identity_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._identity_client import (
-    Credentials,
-    KeystoneClient,
-    explained_errors,
-)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._identity_client import KeystoneClient
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import authority, explained_errors, session_of
 from ansible_collections.lifeboat.cloud.plugins.modules import service_registration
 from ansible_collections.lifeboat.cloud.tests.unit.identity_samples import EVERYTHING, GLANCE, register, remove
+from ansible_collections.lifeboat.cloud.tests.unit.keystone_over_http import KeystoneOverHttp, serving
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
-
-ADMIN = {"id": "user-admin", "name": "admin", "domain_id": "default", "enabled": True, "password": "admin-password"}
-
-
-class KeystoneOverHttp(ThreadingHTTPServer):
-    """As much of the Identity API v3 as the client uses; it refuses what Keystone would refuse."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Api)
-        self.numbers = count()
-        self.requests = []
-        self.unavailable = 0
-        self.assignments = []
-        self.resources = {kind: {} for kind in ("projects", "users", "roles", "services", "endpoints")} | {
-            "domains": {"default": {"id": "default", "name": "Default"}},
-            "regions": {"RegionOne": {"id": "RegionOne"}},
-            "users": {"user-admin": dict(ADMIN)},
-            "roles": {"r0": {"id": "r0", "name": "admin", "domain_id": None}},
-        }
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Api(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-
-    def log_message(self, *arguments):
-        pass
-
-    def answer(self, status, body=None, headers=()):
-        payload = b"" if body is None else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in (*headers, ("Content-Type", "application/json"), ("Content-Length", str(len(payload)))):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def handle_request(self):
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "null")
-        address = urlsplit(self.path)
-        self.server.requests.append(f"{self.command} {address.path}")
-        prefix, version, kind, *rest = address.path.split("/")
-        assert (prefix, version) == ("", "v3")
-        if self.server.unavailable:
-            self.server.unavailable -= 1
-            return self.answer(503)
-        if kind == "auth":
-            return self.authenticate(body["auth"])
-        if self.headers.get("X-Auth-Token") != "token-of-user-admin":
-            return self.answer(401, {"error": {"message": "no token"}})
-        if self.command == "PUT":
-            project, _users, user, _roles, role = rest
-            self.server.assignments.append({"project": project, "user": user, "role": role})
-            return self.answer(204)
-        return self.handle_resource(kind, rest, dict(parse_qsl(address.query)), body)
-
-    def authenticate(self, auth):
-        asked = auth["identity"]["password"]["user"]
-        for user in self.server.resources["users"].values():
-            named = user["id"] == asked.get("id") or user["name"] == asked.get("name")
-            if named and user["enabled"] and user["password"] == asked["password"]:
-                token = {
-                    "user": {"id": user["id"]},
-                    "expires_at": "2999-01-01T00:00:00.000000Z",
-                    "methods": ["password"],
-                }
-                headers = [("X-Subject-Token", f"token-of-{user['id']}")]
-                return self.answer(201, {"token": {**token, "issued_at": "2025-01-01T00:00:00.000000Z"}}, headers)
-        return self.answer(401, {"error": {"message": "The request you have made requires authentication."}})
-
-    def handle_resource(self, kind, rest, query, body):
-        if kind == "role_assignments":
-            wanted = (query["user.id"], query["scope.project.id"])
-            found = [each for each in self.server.assignments if (each["user"], each["project"]) == wanted]
-            return self.answer(200, {kind: [{"role": {"id": each["role"]}} for each in found]})
-        resources = self.server.resources[kind]
-        singular = kind.removesuffix("s")
-        if self.command == "GET":
-            found = [each for each in resources.values() if query.items() <= each.items()]
-            return self.answer(200, {kind: found})
-        if self.command == "POST":
-            new = {"id": f"{singular}{next(self.server.numbers)}", "enabled": True, **body[singular]}
-            if kind == "roles":
-                new["domain_id"] = None
-            if kind == "endpoints" and new["region_id"] not in self.server.resources["regions"]:
-                return self.answer(400, {"error": {"message": "no such region"}})
-            resources[new["id"]] = new
-            return self.answer(201, {singular: new})
-        (key,) = rest
-        if self.command == "DELETE":
-            del resources[key]
-            return self.answer(204)
-        resources[key] |= body[singular]
-        return self.answer(200, {singular: resources[key]})
-
-
-for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
-    setattr(Api, f"do_{method}", Api.handle_request)
 
 
 @pytest.fixture
 def server():
-    with KeystoneOverHttp() as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serving(KeystoneOverHttp()) as http:
         yield http
-        http.shutdown()
-        thread.join(timeout=5)
+
+
+def options_of(server, **values):
+    auth = {"auth_url": server.url, "username": "admin", "password": "admin-password", "project_name": "admin"}
+    return {"cloud": None, "auth": auth | values, "validate_certs": None, "ca_cert": None, "timeout": 30.0}
 
 
 def client_of(server, **values):
-    return KeystoneClient(
-        Credentials(
-            **{"auth_url": server.url, "username": "admin", "password": "admin-password", "project_name": "admin"}
-            | values
-        )
-    )
+    return KeystoneClient(session_of(options_of(server, **values)))
 
 
 def test_the_whole_registration_over_http(server):
@@ -200,7 +87,7 @@ def no_pause(request):
 
 def test_a_wrong_administrator_s_password_is_explained_without_it(server):
     client = client_of(server, password="mistyped")
-    with pytest.raises(LifeboatError) as refusal, explained_errors(server.url):
+    with pytest.raises(LifeboatError) as refusal, explained_errors(authority(options_of(server))):
         register(client)
     assert refusal.value.thing == f"Keystone at {server.url}"
     assert "auth" in refusal.value.remedy and "mistyped" not in str(refusal.value)
@@ -209,18 +96,18 @@ def test_a_wrong_administrator_s_password_is_explained_without_it(server):
 def test_a_keystone_that_does_not_answer_is_explained():
     with KeystoneOverHttp() as closed:
         pass
-    with pytest.raises(LifeboatError, match="expected an answer"), explained_errors(closed.url):
+    with pytest.raises(LifeboatError, match="expected an answer"), explained_errors(authority(options_of(closed))):
         register(client_of(closed))
 
 
 def test_a_certificate_that_is_none_is_explained(server):
-    with pytest.raises(LifeboatError, match="ca_file"), explained_errors(server.url):
+    with pytest.raises(LifeboatError, match="ca_cert"), explained_errors(authority(options_of(server))):
         register(client_of(server, auth_url=server.url.replace("http:", "https:")))
 
 
 def test_a_refused_call_is_explained(server):
     client = client_of(server)
-    with pytest.raises(LifeboatError, match="no such region"), explained_errors(server.url):
+    with pytest.raises(LifeboatError, match="no such region"), explained_errors(authority(options_of(server))):
         client.create_endpoint("service", "RegionNone", "public", "https://cloud")
 
 

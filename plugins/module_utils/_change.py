@@ -1,0 +1,24 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""A difference between what is and what is wanted, from which ``changed``, the diff and the reason come."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference, without secrets, and the call that removes it."""
+
+    says: str
+    thing: str
+    before: str
+    after: str
+    do: Callable[[], None]
