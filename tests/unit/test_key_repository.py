@@ -167,7 +167,7 @@ DAMAGED = {
     "not ASCII": "\N{SNOWMAN}" * 44,
     "two": f"{A}\n{A}",
     "odd space": f"{A}\N{EM SPACE}",
-    "number": 17,
+    "number": 170_000_017,
     "null": None,
     "nested": {"key": A},
 }
