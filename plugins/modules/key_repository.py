@@ -81,7 +81,8 @@ if t.TYPE_CHECKING:
 # What Keystone takes for a key's name, and 32 bytes in URL-safe base64.
 NAME = re.compile(r"[0-9]+")
 KEY = re.compile(r"[A-Za-z0-9_-]{43}=\n?")
-DIRECTORY_MODE, KEY_MODE = 0o700, 0o600
+DIRECTORY_MODE = 0o700
+KEY_MODE = 0o600
 
 
 def read(directory: Path) -> dict[str, str]:
