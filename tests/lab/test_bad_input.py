@@ -68,6 +68,13 @@ def test_virtual_address_is_refused(vip: str, words: tuple[str, ...]) -> None:
     assert not done.changes
 
 
+def test_half_a_certificate_is_refused() -> None:
+    done = play("site", *NOTHING, "-e", "cloud_tls_certificate=/nowhere/host.pem", check=False)
+    assert done.returncode != 0
+    assert "cloud_tls_authority unset" in done.text
+    assert not done.changes
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
