@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import stat
+import subprocess
+from pathlib import Path
 
 import pytest
 import testinfra
@@ -58,6 +60,18 @@ def test_secrets_are_private_and_never_printed() -> None:
     for value in values:
         assert value not in printed
         assert value not in commands
+
+
+def test_secrets_may_be_encrypted(tmp_path: Path) -> None:
+    secrets, password = ROOT / ".lab/secrets.yml", tmp_path / "password"
+    password.write_text("of the vault\n", encoding="utf-8")
+    vault = ("--vault-password-file", str(password))
+    subprocess.run(["ansible-vault", "encrypt", *vault, secrets], check=True, timeout=60)
+    try:
+        assert secrets.read_text(encoding="utf-8").startswith("$ANSIBLE_VAULT")
+        assert not play("site", "--tags", "message_queue", *vault).changes
+    finally:
+        subprocess.run(["ansible-vault", "decrypt", *vault, secrets], check=True, timeout=60)
 
 
 def test_load_balancers_are_configured_alike() -> None:
