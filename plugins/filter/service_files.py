@@ -47,7 +47,9 @@ options:
 EXAMPLES = r"""
 - name: Configure the service
   lifeboat.cloud.config_files:
-    files: "{{ service | lifeboat.cloud.service_files(address='10.0.0.11', overrides={'nova.conf': {'DEFAULT': {'debug': true}}}) }}"
+    files: "{{ service | lifeboat.cloud.service_files(address='10.0.0.11', overrides=nova_config_overrides) }}"
+  vars:
+    nova_config_overrides: {nova.conf: {DEFAULT: {debug: true}}}
 """
 
 RETURN = r"""

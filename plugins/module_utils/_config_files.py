@@ -29,8 +29,8 @@ class WantedFile:
 
     path: Path
     content: bytes
-    owner: str
-    group: str
+    owner: str | None
+    group: str | None
     mode: int
     validate: str | None
 
@@ -110,15 +110,19 @@ def look_at(path: Path) -> FoundFile:
 
 
 def access_of(file: WantedFile) -> Access:
-    """The access that ``file`` shall have."""
-    try:
-        owner: int | str = pwd.getpwnam(file.owner).pw_uid
-    except KeyError:
-        owner = file.owner
-    try:
-        group: int | str = grp.getgrnam(file.group).gr_gid
-    except KeyError:
-        group = file.group
+    """The access that ``file`` shall have; without owner and group those of this process."""
+    owner: int | str = os.geteuid()
+    group: int | str = os.getegid()
+    if file.owner is not None:
+        try:
+            owner = pwd.getpwnam(file.owner).pw_uid
+        except KeyError:
+            owner = file.owner
+    if file.group is not None:
+        try:
+            group = grp.getgrnam(file.group).gr_gid
+        except KeyError:
+            group = file.group
     return Access(owner, group, file.mode)
 
 

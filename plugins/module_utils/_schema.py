@@ -4,9 +4,9 @@
 # Private to this collection.
 """Whether a schema has had all migrations of the package that is installed.
 
-Alembic keeps the newest migration of each branch in the table ``alembic_version``; a package's newest migrations are those
-that no other one follows (https://alembic.sqlalchemy.org/en/latest/cookbook.html, "Test current database revision is at
-head(s)"). The scripts are read and not run: a service's own tool takes seconds to say the same.
+Alembic keeps the newest migration of each branch in the table ``alembic_version``; a package's newest migrations are
+those that no other one follows (https://alembic.sqlalchemy.org/en/latest/cookbook.html, "Test current database revision
+is at head(s)"). The scripts are read and not run: a service's own tool takes seconds to say the same.
 """
 
 from __future__ import annotations
@@ -41,15 +41,19 @@ def schemas(given: list[dict[str, t.Any]], packages: Path = PACKAGES) -> list[Sc
 
 
 def newest(migrations: Path) -> frozenset[str]:
-    """The migrations that no other one follows; LifeboatError when there is none."""
+    """The migrations that no other one follows or depends on; LifeboatError when there is none.
+
+    Alembic drops the row of a migration when one that depends on it is applied.
+    """
     followed: set[str] = set()
     known: set[str] = set()
     for path in sorted(migrations.rglob("*.py")):
         values = _assigned(path)
         if isinstance(values.get("revision"), str):
             known.add(t.cast(str, values["revision"]))
-            before = values.get("down_revision") or ()
-            followed.update([before] if isinstance(before, str) else t.cast("tuple[str, ...]", before))
+            for name in ("down_revision", "depends_on"):
+                before = values.get(name) or ()
+                followed.update([before] if isinstance(before, str) else t.cast("tuple[str, ...]", before))
     if not known:
         found = "no migration there" if migrations.is_dir() else "no such directory"
         remedy = "Install the package of the service, or correct the path of its migrations."
@@ -68,6 +72,6 @@ def _assigned(path: Path) -> dict[str, object]:
         else:
             continue
         for target in targets:
-            if isinstance(target, ast.Name) and target.id in {"revision", "down_revision"}:
+            if isinstance(target, ast.Name) and target.id in {"revision", "down_revision", "depends_on"}:
                 values[target.id] = ast.literal_eval(t.cast(ast.expr, statement.value))
     return values

@@ -104,8 +104,10 @@ def plan(units: Sequence[Unit], files: Sequence[Path]) -> UnitsPlan:
     )
 
 
-def carry_out(wanted: UnitsPlan, names: Sequence[str], ask: Systemctl, timeout_s: float) -> None:
-    """Reload, enable and start; LifeboatError, with what the journal says, unless all units run afterwards."""
+def carry_out(
+    wanted: UnitsPlan, names: Sequence[str], ask: Systemctl, timeout_s: float, restart: Sequence[str] = ()
+) -> None:
+    """Reload, enable, start and restart; LifeboatError, with what the journal says, unless all units run afterwards."""
     if wanted.reload:
         ask(["daemon-reload"], timeout_s)
         unknown = [unit.name for unit in look(names, ask) if unit.load_state == "not-found"]
@@ -114,11 +116,12 @@ def carry_out(wanted: UnitsPlan, names: Sequence[str], ask: Systemctl, timeout_s
             raise LifeboatError(f"units {', '.join(unknown)}", "no such unit", "an installed one", remedy)
     if wanted.enable:
         ask(["enable", *wanted.enable], timeout_s)
-    if wanted.start:
+    for verb, units in (("start", wanted.start), ("restart", restart)):
         try:
-            ask(["start", *wanted.start], timeout_s)
+            if units:
+                ask([verb, *units], timeout_s)
         except LifeboatError as error:
-            raise _not_running(wanted.start, error.found) from error
+            raise _not_running(units, error.found) from error
     down = [unit for unit in look(names, ask) if not unit.running]
     if down:
         raise _not_running([unit.name for unit in down], ", ".join(f"{unit.name} {unit.active_state}" for unit in down))

@@ -38,14 +38,12 @@ options:
         required: true
       owner:
         description:
-          - The user that owns the file.
+          - The user that owns the file. Without it the one that runs the module.
         type: str
-        default: root
       group:
         description:
-          - The group that owns the file.
+          - The group that owns the file. Without it the one of the user that runs the module.
         type: str
-        default: root
       mode:
         description:
           - What is allowed to whom, as quoted octal digits.
@@ -108,8 +106,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "options": {
             "path": {"type": "path", "required": True},
             "content": {"type": "str", "required": True},
-            "owner": {"type": "str", "default": "root"},
-            "group": {"type": "str", "default": "root"},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
             "mode": {"type": "str", "default": "0644"},
             "validate": {"type": "str"},
         },

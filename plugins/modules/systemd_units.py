@@ -13,9 +13,9 @@ author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
   - Makes sure, in one call, that units run and start at boot. Those that do not run are started together.
   - systemd reads its files again when one of the units has changed on disk or is not known yet.
-  - Tells which units were started before their files were written. They are not restarted by it, so that a play can do
-    that on one host at a time; since the files are asked and not the run that wrote them, a run that was interrupted
-    is finished by the next one.
+  - Tells which units were started before their files were written, and restarts them on demand, so that a play can do
+    that on one host at a time. Since the files are asked and not the run that wrote them, a run that was interrupted is
+    finished by the next one.
 extends_documentation_fragment: [lifeboat.cloud._attributes]
 options:
   names:
@@ -30,6 +30,11 @@ options:
     type: list
     elements: path
     default: []
+  restart_stale:
+    description:
+      - Restart the units that were started before one of O(files) was written.
+    type: bool
+    default: false
   timeout:
     description:
       - Seconds that the units may take to start.
@@ -45,11 +50,12 @@ EXAMPLES = r"""
   register: memcached
 
 - name: Restart what is older than its files, on one host at a time
-  ansible.builtin.systemd_service:
-    name: "{{ item }}"
-    state: restarted
-  loop: "{{ memcached.stale }}"
+  lifeboat.cloud.systemd_units:
+    names: [memcached.service]
+    files: [/etc/memcached.conf]
+    restart_stale: true
   throttle: 1
+  when: memcached.stale | length > 0
 """
 
 RETURN = r"""
@@ -89,6 +95,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._systemd_units impo
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "names": {"type": "list", "elements": "str", "required": True},
     "files": {"type": "list", "elements": "path", "default": []},
+    "restart_stale": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 300},
 }
 
@@ -97,22 +104,25 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Start and enable what is not."""
     names = module.params["names"]
     wanted = plan(look(names, systemctl), [Path(file) for file in module.params["files"]])
-    changed = bool(wanted.start or wanted.enable)
+    restart = wanted.stale if module.params["restart_stale"] else ()
+    changed = bool(wanted.start or wanted.enable or restart)
     if (changed or wanted.reload) and not module.check_mode:
-        carry_out(wanted, names, systemctl, module.params["timeout"])
+        carry_out(wanted, names, systemctl, module.params["timeout"], restart)
     return {
         "changed": changed,
         "started": list(wanted.start),
         "enabled": list(wanted.enable),
         "stale": list(wanted.stale),
-        "diff": diff_of(wanted),
+        "diff": diff_of(wanted, restart),
     }
 
 
-def diff_of(wanted: UnitsPlan) -> dict[str, str]:
-    """The units that run or start at boot only afterwards."""
+def diff_of(wanted: UnitsPlan, restart: tuple[str, ...]) -> dict[str, str]:
+    """The units that run, run with new files or start at boot only afterwards."""
     before = [f"{name} stopped\n" for name in wanted.start] + [f"{name} disabled\n" for name in wanted.enable]
     after = [f"{name} running\n" for name in wanted.start] + [f"{name} enabled\n" for name in wanted.enable]
+    before += [f"{name} older than its files\n" for name in restart]
+    after += [f"{name} restarted\n" for name in restart]
     return {"before": "".join(before), "after": "".join(after)}
 
 

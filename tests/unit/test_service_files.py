@@ -55,8 +55,11 @@ def test_files_are_private_to_the_service() -> None:
 
 def test_uwsgi_binds_one_address() -> None:
     api = {"script": "glance-api", "port": 9292, "program": "/usr/bin/glance-wsgi-api", "options": {"threads": 2}}
-    ini, default = service_files({**SERVICE, "config": {}, "files": {}, "uwsgi": [api]}, address="10.0.0.11",
-                                 uwsgi={"threads": 4, "master": True})
+    ini, default = service_files(
+        {**SERVICE, "config": {}, "files": {}, "uwsgi": [api]},
+        address="10.0.0.11",
+        uwsgi={"threads": 4, "master": True},
+    )
     assert default["path"] == "/etc/default/glance-api"
     assert default["content"] == f'DAEMON_ARGS="--ini {ini["path"]}"\n'
     assert "threads = 2\n" in ini["content"]

@@ -125,6 +125,18 @@ def test_a_unit_older_than_its_files_is_stale(tmp_path: Path) -> None:
     assert plan(look(list(systemd.units), systemd), [old, new]).stale == ("before.service",)
 
 
+def test_stale_units_are_restarted_together_on_demand(tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.touch()
+    systemd = Systemd({"a.service": unit(), "b.service": unit(), "c.service": unit(began_ago_s=-1)})
+    names = list(systemd.units)
+    wanted = plan(look(names, systemd), [new])
+    carry_out(wanted, names, systemd, 5)
+    assert systemd.calls == []
+    carry_out(wanted, names, systemd, 5, wanted.stale)
+    assert systemd.calls == ["restart a.service b.service"]
+
+
 def test_a_script_of_system_v_is_enabled_by_its_links(tmp_path: Path) -> None:
     generated = {**unit(), "UnitFileState": "generated"}
     systemd = Systemd({"worker.service": generated})
