@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from standing_lab import CONTROLLERS, ROOT, ansible, play
+from standing_lab import CONTROL_PLANE, CONTROLLERS, ROOT, ansible, play
 
 UNITS = ("haproxy", "keepalived", "mariadb", "galera-health", "rabbitmq-server", "memcached", "keystone")
 
@@ -28,7 +28,7 @@ def test_nothing_changes_and_nothing_restarts(mode: tuple[str, ...]) -> None:
     before = processes()
     assert before.count("MainPID=") == len(UNITS) * len(CONTROLLERS)
     assert not re.search(r"MainPID=0$", before, re.MULTILINE)
-    done = play("site", *mode)
+    done = play("site", *CONTROL_PLANE, *mode)
     assert not done.changes
     assert processes() == before
 

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from standing_lab import CONTROLLERS, ROOT, ansible, play
+from standing_lab import CONTROL_PLANE, CONTROLLERS, ROOT, ansible, play
 
 CONFIGURATION = "find /etc /var/lib/mysql /var/lib/rabbitmq -type f -newer /proc/1/comm | sort | xargs -r sha256sum"
 
 
 def test_check_mode_on_new_hosts_touches_nothing() -> None:
     before = ansible("cloud", "ansible.builtin.shell", CONFIGURATION)
-    done = play("site", "--check", "--diff")
+    done = play("site", *CONTROL_PLANE, "--check", "--diff")
     assert all(done.changed[host] > 0 for host in CONTROLLERS)
     assert sorted(ansible("cloud", "ansible.builtin.shell", CONFIGURATION).split()) == sorted(before.split())
     assert not (ROOT / ".lab/secrets.yml").exists()
@@ -20,5 +20,5 @@ def test_check_mode_on_new_hosts_touches_nothing() -> None:
 
 
 def test_deployment_brings_the_steady_state() -> None:
-    play("site")
+    play("site", *CONTROL_PLANE)
     assert "Steady:" in play("verify", "-e", "verify_within=30").text

@@ -1,0 +1,49 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole cloud: installed, unchanged by a second run and in check mode, and a server that answers from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import subprocess
+import urllib.request
+
+import pytest
+from standing_lab import ROOT, play
+
+ADDRESS = re.compile(r"http://([0-9.]+)/")
+
+
+def test_everything_is_installed() -> None:
+    play("site")
+    for name in ("clouds.yaml", "admin-openrc.sh", "demo-openrc.sh"):
+        assert stat.S_IMODE((ROOT / ".lab" / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mode", [(), ("--check", "--diff")], ids=["second run", "check mode"])
+def test_nothing_changes(mode: tuple[str, ...]) -> None:
+    assert not play("site", *mode).changes
+
+
+def test_a_server_answers_from_outside_and_goes_away() -> None:
+    play("guest_image")
+    play("cloud_content")
+    made = play("first_server")
+    address = ADDRESS.search(made.text)
+    assert address
+    try:
+        with urllib.request.urlopen(f"http://{address[1]}/state", timeout=10) as answer:
+            state = json.load(answer)
+        assert state["hostname"] == "web-1"
+        assert not play("first_server").changes
+        login = ["-i", ROOT / ".lab/web.pem", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+        told = subprocess.run(
+            ["ssh", *login, f"guest@{address[1]}", "cat /proc/partitions"], capture_output=True, timeout=60, check=True
+        )
+        assert b"vdb" in told.stdout
+    finally:
+        play("first_server", "-e", "first_server_state=absent")
+    assert not (ROOT / ".lab/web.pem").exists()
