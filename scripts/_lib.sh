@@ -46,7 +46,7 @@ leave_cgroup2() {
 }
 
 install_system_packages() {
-  local wanted=(podman crun netavark aardvark-dns iptables mmdebstrap debian-archive-keyring openssh-client iproute2
+  local wanted=(ethtool podman crun netavark aardvark-dns iptables mmdebstrap debian-archive-keyring openssh-client iproute2
     nftables python3-venv util-linux)
   local missing=() package
   for package in "${wanted[@]}"; do

@@ -5,7 +5,7 @@ release=$1 mirror=$2 image=$3
 work=$(mktemp -d /var/tmp/lifeboat-base.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 mmdebstrap --quiet --variant=minbase \
-  --include=systemd,systemd-sysv,dbus,iproute2,iputils-ping,python3,python3-apt,ca-certificates,apt,openssh-server \
+  --include=systemd,systemd-sysv,dbus,iproute2,iputils-ping,python3,python3-apt,ca-certificates,apt,openssh-server,ethtool \
   "$release" "$work/root" "$mirror"
 # systemd-modules-load fails in every container; each host makes its own machine id and SSH host keys at its first boot.
 systemctl --root="$work/root" --quiet mask systemd-modules-load.service
@@ -22,5 +22,15 @@ ExecStart=/usr/bin/ssh-keygen -A
 [Install]
 WantedBy=multi-user.target
 UNIT
-systemctl --root="$work/root" --quiet enable ssh-host-keys.service ssh.service
+# A switch in user space drops packets whose checksum the sender has left to a network card.
+cat >"$work/root/etc/systemd/system/checksum-offload.service" <<'UNIT'
+[Unit]
+Description=No checksum offload
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'for each in /sys/class/net/*0; do ethtool -K "${each##*/}" tx off; done'
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl --root="$work/root" --quiet enable ssh-host-keys.service checksum-offload.service ssh.service
 tar -C "$work/root" -c . | podman import --quiet --change 'CMD ["/sbin/init"]' - "$image"
