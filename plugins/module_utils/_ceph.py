@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
@@ -35,6 +36,15 @@ class MonitorConnection(t.Protocol):
         self, cmd: str, inbuf: bytes, timeout: int = 0, target: str | None = None
     ) -> tuple[int, bytes, str]:
         """0 or a negative errno, the output, and a message for people. ``target`` is one monitor's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """0 or a negative errno, the message for people, and the answer, empty when there is none."""
+
+    code: int
+    said: str
+    answer: Json
 
 
 class Ceph:
@@ -61,6 +71,19 @@ class Ceph:
         if code < 0:
             raise self._explained(prefix, code, message)
 
+    def create(self, prefix: str, given: str, **arguments: t.Any) -> t.Any:
+        """The answer of a command that changes the cluster and gets a text, such as a secret, beside its arguments."""
+        code, output, message = self._run(prefix, arguments, None, given.encode())
+        return self._parsed(prefix, code, output, message)
+
+    def attempt(self, prefix: str, **arguments: t.Any) -> Attempt:
+        """What comes of a command whose refusal is an answer."""
+        code, output, message = self._run(prefix, arguments, None)
+        try:
+            return Attempt(code, message.strip(), json.loads(output))
+        except ValueError:
+            return Attempt(code, message.strip(), {})
+
     def leader_setting(self, name: str) -> str:
         """An option as the leading monitor uses it, wherever it was set: file, cluster configuration, default."""
         leader = self.read("quorum_status")["quorum_leader_name"]
@@ -70,10 +93,10 @@ class Ceph:
         code, output, message = self._run(prefix, arguments, target)
         return self._parsed(prefix, code, output, message)
 
-    def _run(self, prefix: str, arguments: Json, target: str | None) -> tuple[int, bytes, str]:
-        given = {name: value for name, value in arguments.items() if value is not None}
-        command = json.dumps({"prefix": prefix, "format": "json", **given})
-        return self.connection.mon_command(command, b"", 0, target)
+    def _run(self, prefix: str, arguments: Json, target: str | None, given: bytes = b"") -> tuple[int, bytes, str]:
+        named = {name: value for name, value in arguments.items() if value is not None}
+        command = json.dumps({"prefix": prefix, "format": "json", **named})
+        return self.connection.mon_command(command, given, 0, target)
 
     def _parsed(self, prefix: str, code: int, output: bytes, message: str) -> t.Any:
         if code < 0:

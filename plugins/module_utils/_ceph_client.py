@@ -113,14 +113,21 @@ def _explained(access: CephAccess, error: Exception) -> LifeboatError:
     return LifeboatError(access.thing, found, "a connection to the monitors", remedy)
 
 
-def run_ceph_module(module: AnsibleModule, work: Callable[[AnsibleModule, Ceph], dict[str, t.Any]]) -> t.NoReturn:
-    """Do ``work`` with a connection, and exit with its result or with its error."""
+@contextlib.contextmanager
+def ceph_session(module: AnsibleModule) -> Iterator[Ceph]:
+    """A connection for a module that does not always need one."""
     if RADOS_IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("rados (package python3-rados)"), exception=RADOS_IMPORT_ERROR)
+    access = access_of(module.params)
+    with connected(access) as connection:
+        yield Ceph(connection, access.command_timeout)
+
+
+def run_ceph_module(module: AnsibleModule, work: Callable[[AnsibleModule, Ceph], dict[str, t.Any]]) -> t.NoReturn:
+    """Do ``work`` with a connection, and exit with its result or with its error."""
 
     def connected_work(module: AnsibleModule) -> dict[str, t.Any]:
-        access = access_of(module.params)
-        with connected(access) as connection:
-            return work(module, Ceph(connection, access.command_timeout))
+        with ceph_session(module) as ceph:
+            return work(module, ceph)
 
     run_module(module, connected_work)

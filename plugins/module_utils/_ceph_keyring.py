@@ -114,6 +114,7 @@ def _write(keyring: Keyring, key: str) -> None:
     """Put a whole new file in the place of the old one: a reader sees the one or the other."""
     path = os.path.realpath(keyring.path)
     with _explained(keyring):
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".keyring")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -146,6 +147,6 @@ def _explained(keyring: Keyring) -> Iterator[None]:
         raise LifeboatError(
             f"keyring {keyring.path}",
             str(error),
-            "a text file in a directory that exists, and a user and a group that exist",
+            "a text file, and a user and a group that exist",
             "Correct path, owner and group, and run this as root.",
         ) from error

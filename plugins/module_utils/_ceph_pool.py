@@ -17,6 +17,19 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph, Json
 
 _REPLICATED = 1
+# As documented by ceph_pool, and by ceph_cluster for its pools.
+POOL_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "name": {"type": "str", "required": True},
+    "size": {"type": "int"},
+    "min_size": {"type": "int"},
+    "pg_num": {"type": "int"},
+    "autoscale_mode": {"type": "str", "choices": ["on", "off", "warn"]},
+    "crush_rule": {"type": "str"},
+    "application": {"type": "str"},
+    "max_bytes": {"type": "bytes"},
+    "max_objects": {"type": "int"},
+    "force": {"type": "bool", "default": False},
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,14 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def output_of(arguments: Sequence[str], timeout_s: float) -> str:
-    """The standard output of a program that succeeds within ``timeout_s``; else a LifeboatError."""
+def output_of(arguments: Sequence[str], timeout_s: float, given: str | None = None) -> str:
+    """The standard output of a program that succeeds within ``timeout_s``; else a LifeboatError.
+
+    ``given`` is its standard input, for secrets, which do not belong among the arguments.
+    """
     thing = f"command {' '.join(arguments)}"
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(arguments, input=given, capture_output=True, text=True, timeout=timeout_s, check=False)
     except FileNotFoundError as error:
         raise LifeboatError(thing, "no such program", "an installed program", f"Install {arguments[0]}.") from error
     except subprocess.TimeoutExpired as error:

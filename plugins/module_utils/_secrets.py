@@ -18,8 +18,10 @@ import string
 import time
 import traceback
 import typing as t
+import uuid
 from dataclasses import dataclass
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._cephx import new_cephx_key
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 try:
@@ -32,7 +34,7 @@ else:
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-KINDS = ("password", "fernet", "hex")
+KINDS = ("password", "fernet", "hex", "uuid", "cephx")
 FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
 _SHORTEST, _LONGEST = 16, 1024
 _ALPHABET = string.ascii_letters + string.digits
@@ -43,7 +45,7 @@ _LOCK_TIMEOUT_SECONDS, _LOCK_POLL_SECONDS = 10.0, 0.05
 
 @dataclass(frozen=True, slots=True)
 class SecretKind:
-    """How to make one secret. ``length`` is in characters; a Fernet key has its own, 44."""
+    """How to make one secret. ``length`` is in characters; Fernet keys, UUIDs and keys of Ceph have their own."""
 
     kind: str = "password"
     length: int = 32
@@ -51,6 +53,10 @@ class SecretKind:
     def generate(self) -> str:
         if self.kind == "fernet":
             return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        if self.kind == "uuid":
+            return str(uuid.uuid4())
+        if self.kind == "cephx":
+            return new_cephx_key()
         if self.kind == "hex":
             return secrets.token_hex((self.length + 1) // 2)[: self.length]
         return "".join(secrets.choice(_ALPHABET) for _position in range(self.length))

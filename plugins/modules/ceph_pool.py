@@ -120,24 +120,12 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph, result_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_client import CEPH_ARGUMENTS, run_ceph_module
-from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_pool import WantedPool
+from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_pool import POOL_ARGUMENTS, WantedPool
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_pool_changes import pool_changes, removal_changes
 
-SETTINGS: dict[str, dict[str, t.Any]] = {
-    "name": {"type": "str", "required": True},
-    "size": {"type": "int"},
-    "min_size": {"type": "int"},
-    "pg_num": {"type": "int"},
-    "autoscale_mode": {"type": "str", "choices": ["on", "off", "warn"]},
-    "crush_rule": {"type": "str"},
-    "application": {"type": "str"},
-    "max_bytes": {"type": "bytes"},
-    "max_objects": {"type": "int"},
-    "force": {"type": "bool", "default": False},
-}
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **CEPH_ARGUMENTS,
-    **SETTINGS,
+    **POOL_ARGUMENTS,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "remove_data": {"type": "bool", "default": False},
 }
@@ -147,7 +135,7 @@ def converge(module: AnsibleModule, ceph: Ceph) -> dict[str, t.Any]:
     """Bring the pool into the wanted state."""
     params = module.params
     if params["state"] == "present":
-        changes = pool_changes(ceph, WantedPool(**{name: params[name] for name in SETTINGS}))
+        changes = pool_changes(ceph, WantedPool(**{name: params[name] for name in POOL_ARGUMENTS}))
     else:
         changes = removal_changes(ceph, params["name"], remove_data=params["remove_data"])
     if not module.check_mode:

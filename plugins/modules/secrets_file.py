@@ -33,8 +33,8 @@ options:
   secrets:
     description:
       - The secrets by name, each a dictionary with the keys C(kind) and C(length), either of which may be left out.
-      - C(kind) is C(password) (letters and digits, the default), C(hex), or C(fernet) (32 random bytes in URL-safe
-        base64, whatever the length).
+      - C(kind) is C(password) (letters and digits, the default), C(hex), C(fernet) (32 random bytes in URL-safe
+        base64, whatever the length), C(uuid), or C(cephx) (a key of Ceph).
       - C(length) is the number of characters, 16 to 1024, 32 by default.
     type: dict
     required: true

@@ -182,8 +182,13 @@ def test_a_file_with_other_keys_is_refused_before_anything_is_made(
     assert cluster.changes == [] and path.exists()
 
 
-def test_a_user_or_a_directory_that_is_missing_is_named(run: Run, tmp_path: Path) -> None:
-    assert run(path=str(tmp_path / "none" / "keyring"), **GLANCE)["failed"]
+def test_a_directory_that_is_missing_is_made(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "ceph-stor1" / "keyring"
+    assert run(path=str(path), **GLANCE)["changed"]
+    assert run(path=str(path), **GLANCE)["changed"] is False
+
+
+def test_a_user_that_is_missing_is_named(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "keyring"
     assert run(check=True, path=str(path), owner="nobody-here", **GLANCE)["changed"]
     failed = run(path=str(path), owner="nobody-here", **GLANCE)

@@ -10,6 +10,8 @@ import fcntl
 import json
 import os
 import stat
+import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -206,8 +208,15 @@ def test_what_is_left_out_has_the_defaults():
 def test_a_secret_has_its_length_and_is_never_made_twice(kind, length):
     secret = SecretKind(kind, length)
     first = secret.generate()
-    assert len(first) == (44 if kind == "fernet" else length)
+    assert len(first) == {"fernet": 44, "uuid": 36, "cephx": 40}.get(kind, length)
     assert first != secret.generate()
+
+
+def test_a_key_of_ceph_has_ceph_s_form():
+    key = base64.b64decode(SecretKind("cephx").generate())
+    kind, made_at, _nanoseconds, length = struct.unpack("<HIIH", key[:12])
+    assert (kind, length, len(key)) == (1, 16, 28)
+    assert abs(made_at - time.time()) < 60
 
 
 OPTIONS = {"keystone_password": {}, "cluster_key": {"kind": "hex", "length": 64}, "fernet_key": {"kind": "fernet"}}
