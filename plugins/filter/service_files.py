@@ -111,6 +111,8 @@ def _of_uwsgi(service: Mapping[str, t.Any], api: Mapping[str, t.Any], shared: Se
         "gid": service["user"],
         "chdir": f"/var/lib/{service['user']}",
         "logto": f"/var/log/{service['user']}/{api['script']}.log",
+        # Otherwise every API on a host calls itself uwsgi, and they share one queue for replies.
+        "env": f"OS_OSLO_MESSAGING_RABBIT__PROCESSNAME={api['script']}",
         **api.get("options", {}),
     }
     ini = f"/etc/{service['user']}/lifeboat-{api['script']}-uwsgi.ini"
