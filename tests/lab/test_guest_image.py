@@ -201,7 +201,7 @@ def test_a_loss_of_power_and_the_metadata_service(guest: Guest) -> None:
         for word in (b"one", b"two"):
             session.sendall(word)
             assert session.recv(100) == word
-    counted = [guest.state()["counter"] for _ in range(20)]
+    counted = [guest.state()["counter"] for _each in range(20)]
     assert counted == list(range(counted[0], counted[0] + 20))  # type: ignore[call-overload, operator]
 
     guest.kill()
