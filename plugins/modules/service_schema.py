@@ -177,10 +177,10 @@ def applied(module: AnsibleModule, schema: Schema) -> frozenset[str]:
         with connect(module, schema.database) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT version_num FROM alembic_version")
             return frozenset(row[0] for row in cursor.fetchall())
-    except pymysql.MySQLError as error:
+    except (pymysql.MySQLError, OSError) as error:
         if error.args and error.args[0] == NO_SUCH_TABLE:
             return frozenset()
-        # On a new cloud check mode has made neither the account nor the schema.
+        # On a new cloud check mode has made neither the authority's file nor the account nor the schema.
         if module.check_mode:
             return frozenset()
         found = ": ".join(str(argument) for argument in error.args)

@@ -110,7 +110,10 @@ def test_what_is_up_to_date_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert database.options["password"] == "of glance"
 
 
-@pytest.mark.parametrize("state", [["a"], None, pymysql.OperationalError(1045, "Access denied")])
+@pytest.mark.parametrize(
+    "state",
+    [["a"], None, pymysql.OperationalError(1045, "Access denied"), FileNotFoundError(2, "No such file", "ca.crt")],
+)
 def test_check_mode_tells_and_runs_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: t.Any) -> None:
     done = run(monkeypatch, tmp_path, Database(state), check=True)
     assert (done["changed"], done["ran"]) == (True, [])
