@@ -67,7 +67,7 @@ class PodmanPower(BridgedPower):
         outside = self.interfaces("ip", "-json", "link")
         networks = container["NetworkSettings"]["Networks"]
         return tuple(
-            find_attachment(name, networks[name]["MacAddress"], inside, outside, self._bridge(name))
+            find_attachment(name, near_end(networks[name], inside), outside, self._bridge(name))
             for name in sorted(networks)
         )
 
@@ -88,20 +88,33 @@ class PodmanPower(BridgedPower):
         return (Step(run=self._podman("unpause", self.address), timeout_s=COMMAND_TIMEOUT_S, only_if=paused),)
 
 
-def find_attachment(
-    network: str, mac: str, inside: Sequence[dict[str, t.Any]], outside: Sequence[dict[str, t.Any]], bridge: str
-) -> Attachment:
-    """Follow the link with address ``mac`` in the container to its other end on this machine.
+def near_end(network: dict[str, t.Any], inside: Sequence[dict[str, t.Any]]) -> dict[str, t.Any] | None:
+    """The container's interface on a network: with its hardware address, which udev in the container may have changed,
+    or with its address, which may have moved to a bridge.
 
-    ``inside`` and ``outside`` are the lists that ``ip -json`` prints in the container and here.
+    ``network`` is of ``podman inspect``, ``inside`` what ``ip -json address`` prints in the container.
     """
-    near = next((link for link in inside if link.get("address", "").lower() == mac.lower()), None)
+    mac, address = network["MacAddress"].lower(), network.get("IPAddress") or None
+    for link in inside:
+        addresses = [each.get("local") for each in link.get("addr_info", [])]
+        if "link_index" in link and (link.get("address", "").lower() == mac or address in addresses):
+            return link
+    return None
+
+
+def find_attachment(
+    network: str, near: dict[str, t.Any] | None, outside: Sequence[dict[str, t.Any]], bridge: str
+) -> Attachment:
+    """Follow an interface of the container to its other end on this machine.
+
+    ``outside`` is the list that ``ip -json link`` prints here.
+    """
     peer = None if near is None else near.get("link_index")
     far = next((link for link in outside if link["ifindex"] == peer), None)
     if far is None:
         raise LifeboatError(
             f"network {network}",
-            f"no interface of this machine that is the other end of {mac}",
+            f"no interface of this machine that is the other end of {'its own' if near is None else near['ifname']}",
             "a veth pair on a bridge",
             "Use a podman network of the driver bridge.",
         )

@@ -17,7 +17,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._fault_host import 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._host_power import HostPower, set_power
 from ansible_collections.lifeboat.cloud.plugins.module_utils._power import Attachment, PowerState
 from ansible_collections.lifeboat.cloud.plugins.module_utils._power_drivers import power_driver
-from ansible_collections.lifeboat.cloud.plugins.module_utils._power_podman import PodmanPower, find_attachment
+from ansible_collections.lifeboat.cloud.plugins.module_utils._power_podman import PodmanPower, find_attachment, near_end
 
 # What `ip -json address` printed in a container, and `ip -json link` on its machine, shortened.
 INSIDE = json.loads("""[
@@ -100,16 +100,22 @@ def links(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_far_end_of_the_veth_is_found() -> None:
-    assert find_attachment("mgmt", "1A:72:17:4A:5A:59", INSIDE, OUTSIDE, "podman5") == Attachment(
-        "mgmt", "veth4", 46, "podman5", True
-    )
-    assert not find_attachment("mgmt", "1a:72:17:4a:5a:59", INSIDE, OUTSIDE, "other").attached
+    near = near_end({"MacAddress": "1A:72:17:4A:5A:59", "IPAddress": ""}, INSIDE)
+    assert find_attachment("mgmt", near, OUTSIDE, "podman5") == Attachment("mgmt", "veth4", 46, "podman5", True)
+    assert not find_attachment("mgmt", near, OUTSIDE, "other").attached
+
+
+def test_an_interface_whose_hardware_address_udev_has_changed_is_found_by_its_address() -> None:
+    near = near_end({"MacAddress": "1a:72:17:4a:5a:99", "IPAddress": "10.0.0.11"}, INSIDE)
+    assert near is not None
+    assert near["ifname"] == "eth0"
 
 
 @pytest.mark.parametrize("mac", ["1a:72:17:4a:5a:99", "00:00:00:00:00:00"])
 def test_a_network_without_a_veth_is_refused(mac: str) -> None:
+    near = near_end({"MacAddress": mac, "IPAddress": "10.0.0.99"}, INSIDE)
     with pytest.raises(LifeboatError, match="network mgmt"):
-        find_attachment("mgmt", mac, INSIDE, OUTSIDE, "podman5")
+        find_attachment("mgmt", near, OUTSIDE, "podman5")
 
 
 @pytest.mark.parametrize(
