@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import typing as t
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._content_info import read_content, read_files
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError
+from ansible_collections.lifeboat.cloud.plugins.modules import content_info
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
 VCPU = {"total": 2, "reserved": 0, "allocation_ratio": 4.0, "min_unit": 1, "max_unit": 2, "step_size": 1}
 MEMORY = {"total": 2048, "reserved": 512, "allocation_ratio": 1.0, "min_unit": 1, "max_unit": 2048, "step_size": 1}
@@ -170,3 +173,14 @@ def test_files_are_measured_and_a_missing_one_is_none(tmp_path: Path) -> None:
     path.write_bytes(b"abc")
     sums = {name: hashlib.new(name, b"abc").hexdigest() for name in ("sha256", "sha512")}
     assert read_files([str(path), "/nowhere"]) == {str(path): {"size": 3, **sums}, "/nowhere": None}
+
+
+def test_the_module_returns_both(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cloud: t.Any) -> None:
+    monkeypatch.setattr(content_info, "opened", lambda _params: contextlib.nullcontext(cloud))
+    file = tmp_path / "guest.qcow2"
+    file.write_bytes(b"image")
+    told = run_module(content_info.main, cloud="admin", files=[str(file), "/absent"])
+    assert told["changed"] is False
+    assert told["content"]["flavors"]["small"]["vcpus"] == 1
+    assert told["files"][str(file)]["sha256"] == hashlib.sha256(b"image").hexdigest()
+    assert told["files"]["/absent"] is None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ovs_chassis import (
     Bridge,
     Chassis,
@@ -14,6 +15,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._ovs_chassis import
     differences,
     look,
 )
+from ansible_collections.lifeboat.cloud.plugins.modules import ovs_chassis
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
 # As ovs-vsctl 3.5 prints.
 ANSWERS = {
@@ -69,3 +72,23 @@ def test_a_new_host_is_made_in_one_transaction() -> None:
     assert len(asked) == 1
     carry_out([], lambda words: asked.append(words) or "")
     assert len(asked) == 1
+
+
+def test_the_module_tells_in_check_mode_and_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def vsctl(words: Sequence[str]) -> str:
+        asked.append(" ".join(words))
+        return "" if words[0] == "--" else ANSWERS[words[-1]]
+
+    monkeypatch.setattr(ovs_chassis, "vsctl", vsctl)
+    wanted = {
+        "external_ids": {"ovn-encap-type": "geneve", "hostname": None},
+        "bridges": [{"name": "br-ex", "datapath_type": "netdev", "ports": ["public0"]}, {"name": "br-int"}],
+    }
+    told = run_module(ovs_chassis.main, True, **wanted)
+    assert (told["changed"], told["actions"]) == (True, ["remove hostname"])
+    assert not [words for words in asked if words.startswith("--") and " remove " in words]
+    run_module(ovs_chassis.main, **wanted)
+    assert asked[-1] == "-- remove Open_vSwitch . external_ids hostname"
+    assert not run_module(ovs_chassis.main, external_ids={"ovn-encap-type": "geneve"})["changed"]

@@ -15,6 +15,8 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _systemd_units
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._systemd_units import carry_out, look, plan
+from ansible_collections.lifeboat.cloud.plugins.modules import systemd_units
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
 HOUR_S = 3600.0
 
@@ -151,3 +153,32 @@ def test_a_script_of_system_v_is_enabled_by_its_links(tmp_path: Path) -> None:
 def test_an_answer_too_few_is_an_error() -> None:
     with pytest.raises(LifeboatError, match="1 answers"):
         look(["a.service", "b.service"], lambda _words, _timeout: "Id=a.service\n")
+
+
+def test_the_module_starts_and_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    systemd = Systemd({"a.service": unit(active=False, enabled=False)})
+    monkeypatch.setattr(systemd_units, "systemctl", systemd)
+    told = run_module(systemd_units.main, True, names=["a.service"])
+    assert (told["changed"], told["started"], told["enabled"], systemd.calls) == (
+        True,
+        ["a.service"],
+        ["a.service"],
+        [],
+    )
+    assert told["diff"]["after"] == "a.service running\na.service enabled\n"
+    assert run_module(systemd_units.main, names=["a.service"])["changed"]
+    assert systemd.calls == ["enable a.service", "start a.service"]
+    assert not run_module(systemd_units.main, names=["a.service"])["changed"]
+
+
+def test_the_module_restarts_only_on_demand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    systemd = Systemd({"a.service": unit()})
+    monkeypatch.setattr(systemd_units, "systemctl", systemd)
+    files = [str(tmp_path / "new")]
+    told = run_module(systemd_units.main, names=["a.service"], files=files)
+    assert (told["changed"], told["stale"], systemd.calls) == (False, ["a.service"], [])
+    assert run_module(systemd_units.main, True, names=["a.service"], files=files, restart_stale=True)["changed"]
+    assert systemd.calls == []
+    assert run_module(systemd_units.main, names=["a.service"], files=files, restart_stale=True)["changed"]
+    assert systemd.calls == ["restart a.service"]
