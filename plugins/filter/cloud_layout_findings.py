@@ -26,8 +26,9 @@ options:
   _input:
     description:
       - A dictionary with C(addresses) (by host, then by network), C(networks) (network in CIDR notation by name),
-        C(vip), C(exclusive) (a list of lists of groups that may not share a host), and any number of groups by name,
-        each the list of its hosts.
+        C(vip), C(exclusive) (a list of lists of groups that may not share a host), C(single) (whether one controller,
+        one member of the database and one of the message queue will do), and any number of groups by name, each the
+        list of its hosts.
       - A group that is not there is not judged, one that is empty is.
     type: dict
     required: true

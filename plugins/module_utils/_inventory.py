@@ -18,7 +18,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 _MANAGEMENT = "management"
 _VIP = "VIP (cloud_vip)"
 _QUORUMS = {"database": "Galera", "message_queue": "RabbitMQ"}
-_OTHER_KEYS = ("addresses", "networks", "vip", "exclusive")
+_OTHER_KEYS = ("addresses", "networks", "vip", "exclusive", "single")
 
 Address: t.TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 Network: t.TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
@@ -43,6 +43,7 @@ class Layout:
     networks: Mapping[str, str]
     vip: str
     exclusive: Sequence[Sequence[str]]
+    single: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def cloud_layout_findings(layout: object) -> list[Finding]:
     """Everything that is wrong with a layout, in a stable order; empty when nothing is.
 
     ``layout`` = {GROUP: [host], ..., addresses: {host: {network: address}}, networks: {network: CIDR}, vip: address,
-    exclusive: [[group, group], ...]}. A group that is not there is not judged, one that is empty is.
+    exclusive: [[group, group], ...], single: bool}. With ``single`` groups of one host will do. A group that is not there is not judged, one that is empty is.
     LifeboatError when the layout has another shape.
     """
     read = _layout(layout)
@@ -92,6 +93,7 @@ def _layout(layout: object) -> Layout:
         networks=_text_values("networks", networks),
         vip=_text(values.get("vip")),
         exclusive=[_texts("exclusive groups", names) for names in _sequence("exclusive groups", exclusive)],
+        single=bool(values.get("single", False)),
     )
 
 
@@ -122,14 +124,15 @@ def _text(value: object) -> str:
 def _members(layout: Layout) -> Iterator[Finding]:
     for group, hosts in layout.groups.items():
         members = set(hosts)
-        if group == "controllers" and len(members) < 2:
+        alone = layout.single and len(members) == 1
+        if group == "controllers" and len(members) < 2 and not alone:
             yield Finding(
                 f"group {group}",
                 _counted(members),
                 "at least 2 hosts, 3 for a majority that survives the loss of one",
-                "Add controllers to the inventory; with one there is nothing to fail over to.",
+                "Add controllers to the inventory; with one there is nothing to fail over to. cloud_single_host allows it.",
             )
-        if group in _QUORUMS and (len(members) < 3 or len(members) % 2 == 0):
+        if group in _QUORUMS and (len(members) < 3 or len(members) % 2 == 0) and not alone:
             yield Finding(
                 f"group {group}",
                 _counted(members),
