@@ -28,7 +28,7 @@ cat >"$work/root/etc/systemd/system/checksum-offload.service" <<'UNIT'
 Description=No checksum offload
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'for each in /sys/class/net/*0; do ethtool -K "${each##*/}" tx off; done'
+ExecStart=/bin/sh -c 'ip -brief link | while read name rest; do ethtool -K "$${name%%%%@*}" tx off; done'
 [Install]
 WantedBy=multi-user.target
 UNIT
