@@ -83,6 +83,12 @@ changed_files:
   type: list
   elements: str
   sample: [/etc/memcached.conf]
+paths:
+  description: All of the files.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/memcached.conf]
 """
 
 import typing as t
@@ -118,7 +124,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Write what differs."""
     try:
-        found = differences(wanted_files(module.params["files"]))
+        wanted = wanted_files(module.params["files"])
+        found = differences(wanted)
         if found and not module.check_mode:
             write_all(found)
     except OSError as error:
@@ -128,6 +135,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     return {
         "changed": bool(found),
         "changed_files": [str(each.wanted.path) for each in found],
+        "paths": [str(each.path) for each in wanted],
         "diff": [part for each in found for part in diff_of(each)],
     }
 
