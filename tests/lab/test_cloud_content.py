@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from standing_lab import ROOT, play
 
-IMAGE = ROOT / ".lab/guest.qcow2"
+IMAGE = ROOT / ".lab/guest.raw"
 PROJECT = {"name": "cc-project", "description": "of a test", "quotas": {"instances": 3, "networks": 2, "volumes": 2}}
 USER = {"name": "cc-user", "password": "cc-password-of-a-test", "project": "cc-project", "roles": ["member", "reader"]}
 FLAVOR: dict[str, t.Any] = {"name": "cc-flavor", "vcpus": 1, "ram_mib": 64, "disk_gib": 1, "properties": {"a:b": True}}

@@ -25,6 +25,7 @@ from standing_lab import ROOT, ansible, play
 
 OBSERVER = "10.98.0.21"
 IMAGE = ROOT / ".lab/guest.qcow2"
+QCOW2 = ("-e", "guest_image_format=qcow2")
 WORK = "/var/tmp/guest-image-test"
 UNIT = "guest-image-test"
 HTTP_PORT, ECHO_PORT, SSH_PORT = 18080, 18007, 18022
@@ -155,7 +156,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def place() -> Iterator[None]:
-    play("guest_image")
+    play("guest_image", *QCOW2)
     ansible(
         "client1",
         "ansible.builtin.apt",
@@ -179,8 +180,8 @@ def metadata(key: Path, uuid: str) -> bytes:
 
 
 def test_the_second_run_and_check_mode_change_nothing() -> None:
-    assert not play("guest_image").changes
-    assert not play("guest_image", "--check", "--diff").changes
+    assert not play("guest_image", *QCOW2).changes
+    assert not play("guest_image", *QCOW2, "--check", "--diff").changes
     assert play("guest_image", "--check", "-e", f"guest_image_path={WORK}/none").changes
     assert IMAGE.stat().st_size <= 25 * 2**20
     assert "guest-image-" not in observer("ls /tmp /root /var/tmp/ansible* 2>/dev/null || true")

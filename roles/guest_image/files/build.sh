@@ -3,12 +3,13 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Builds guest.qcow2 from the files beside it and the Debian packages of this host, and prints the versions of these as
-# JSON. Usage: build.sh DIRECTORY PACKAGE...   Nothing outside the directory is written; no mount, no loop device.
+# Builds guest.FORMAT (qcow2 or raw) from the files beside it and the Debian packages of this host, and prints the versions of these as
+# JSON. Usage: build.sh DIRECTORY FORMAT PACKAGE...   Nothing outside the directory is written; no mount, no loop device.
 # Same packages, same image: every time stamp is that of the kernel.
 set -eu
 cd "$1"
-shift
+format=$2
+shift 2
 export LC_ALL=C TZ=UTC MTOOLS_SKIP_CHECK=1
 umask 022
 
@@ -109,7 +110,10 @@ dd if=boot.fat of=disk bs=1M seek=1 conv=notrunc,sparse status=none
 mke2fs -q -t ext4 -d root -L guest -U 6c626f61-7400-4000-8000-000000000001 -m 0 -b 4096 -N 2048 -J size=4 \
   -E root_owner=0:0,hash_seed=6c626f61-7400-4000-8000-000000000002,lazy_itable_init=0,lazy_journal_init=0 root.ext4 ${ROOT_MIB}M
 dd if=root.ext4 of=disk bs=1M seek=$((1 + BOOT_MIB)) conv=notrunc,sparse status=none
-qemu-img convert -q -c -f raw -O qcow2 disk guest.qcow2
+case $format in
+  qcow2) qemu-img convert -q -c -f raw -O qcow2 disk guest.qcow2 ;;
+  raw) mv disk guest.raw ;;
+esac
 
 {
   printf '{"%s": "%s"' "$kernel" "$kernel_version"
