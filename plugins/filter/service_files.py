@@ -102,6 +102,8 @@ def _merged(layers: list[Sections]) -> dict[str, dict[str, t.Any]]:
 
 def _of_uwsgi(service: Mapping[str, t.Any], api: Mapping[str, t.Any], shared: Sections, address: str) -> list[File]:
     """What uWSGI reads, and how Debian's start script is told so: its own arguments would bind all addresses."""
+    # Without its name every API on a host calls itself uwsgi, and they share one queue for replies.
+    environment = {"OS_OSLO_MESSAGING_RABBIT__PROCESSNAME": api["script"], **api.get("environment", {})}
     options = {
         **shared,
         "http-socket": f"{address}:{api['port']}",
@@ -111,8 +113,7 @@ def _of_uwsgi(service: Mapping[str, t.Any], api: Mapping[str, t.Any], shared: Se
         "gid": service["user"],
         "chdir": f"/var/lib/{service['user']}",
         "logto": f"/var/log/{service['user']}/{api['script']}.log",
-        # Otherwise every API on a host calls itself uwsgi, and they share one queue for replies.
-        "env": f"OS_OSLO_MESSAGING_RABBIT__PROCESSNAME={api['script']}",
+        "env": [f"{name}={value}" for name, value in environment.items()],
         **api.get("options", {}),
     }
     ini = f"/etc/{service['user']}/lifeboat-{api['script']}-uwsgi.ini"
