@@ -25,8 +25,8 @@ options:
   _input:
     description:
       - A dictionary with C(services), as RV(lifeboat.cloud.cloud_service_info#module:services), C(ceph), as
-        RV(lifeboat.cloud.ceph_info#module:ceph), and C(upgrade_checks), a list of dictionaries with C(service), C(rc) and
-        C(stdout) of C(SERVICE-status upgrade check). What is not there is not judged.
+        RV(lifeboat.cloud.ceph_info#module:ceph), and C(upgrade_checks), a list of dictionaries with C(service), C(rc)
+        and C(stdout) of C(SERVICE-status upgrade check). What is not there is not judged.
     type: dict
     required: true
   expected:

@@ -62,7 +62,8 @@ def cloud_layout_findings(layout: object) -> list[Finding]:
     """Everything that is wrong with a layout, in a stable order; empty when nothing is.
 
     ``layout`` = {GROUP: [host], ..., addresses: {host: {network: address}}, networks: {network: CIDR}, vip: address,
-    exclusive: [[group, group], ...], single: bool}. With ``single`` groups of one host will do. A group that is not there is not judged, one that is empty is.
+    exclusive: [[group, group], ...], single: bool}. A group that is not there is not judged, one that is empty is. With
+    ``single`` a group of one host will do.
     LifeboatError when the layout has another shape.
     """
     read = _layout(layout)
@@ -130,7 +131,7 @@ def _members(layout: Layout) -> Iterator[Finding]:
                 f"group {group}",
                 _counted(members),
                 "at least 2 hosts, 3 for a majority that survives the loss of one",
-                "Add controllers to the inventory; with one there is nothing to fail over to. cloud_single_host allows it.",
+                "Add controllers: with one there is nothing to fail over to. To learn with one, set cloud_single_host.",
             )
         if group in _QUORUMS and (len(members) < 3 or len(members) % 2 == 0) and not alone:
             yield Finding(

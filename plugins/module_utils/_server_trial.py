@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection.
-"""Does a cloud what it is for: makes a server with network, address and volume, waits for its answer, removes all of it."""
+"""Does what a cloud is for: makes a server with network, address and volume, waits for its answer, removes it all."""
 
 from __future__ import annotations
 
@@ -159,8 +159,8 @@ def _attached(cloud: t.Any, wanted: Wanted, trial: Trial) -> None:
         "in-use",
         wanted.timeout_s,
         lambda: cloud.block_storage.get_volume(volume).status,
+        # Nova has reserved it before it answered.
         failed="available",
-        unless_seen="attaching",
     )
 
 
@@ -199,18 +199,11 @@ def _status(address: str, wanted: Wanted) -> str:
         connection.close()
 
 
-def _wait(
-    thing: str, expected: str, timeout_s: float, ask: Callable[[], str], failed: str = "", unless_seen: str = ""
-) -> None:
-    """Ask until the answer is ``expected``; ``failed`` ends the wait, if ``unless_seen`` was answered before or is empty."""
+def _wait(thing: str, expected: str, timeout_s: float, ask: Callable[[], str], failed: str = "") -> None:
+    """Ask until the answer is ``expected``; ``failed`` ends the wait at once."""
     deadline = time.monotonic() + timeout_s
-    seen = {""}
-    while True:
-        answer = ask()
-        seen.add(answer)
-        if answer == expected:
-            return
-        if failed and answer == failed and unless_seen in seen:
+    while (answer := ask()) != expected:
+        if failed and answer == failed:
             raise LifeboatError(thing, answer, expected, "Read the log of the service that made it.")
         if time.monotonic() > deadline:
             remedy = "Look at the service, or give a longer timeout."

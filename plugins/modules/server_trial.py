@@ -127,7 +127,10 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     if module.check_mode:
         return {"changed": False, "msg": "A server would be made and removed again."}
-    given = {name: module.params[name] for name in ("image", "flavor", "external_network", "cidr", "volume_gib", "port", "path")}
+    given = {
+        name: module.params[name]
+        for name in ("image", "flavor", "external_network", "cidr", "volume_gib", "port", "path")
+    }
     with opened(module.params) as cloud:
         trial = try_server(cloud, Wanted(**given, timeout_s=module.params["step_timeout"]))
     return {"seconds": trial.seconds, "host": trial.host, "address": trial.address}

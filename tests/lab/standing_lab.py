@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAY_TIMEOUT_S = 900
 CONTROLLERS = ("ctl1", "ctl2", "ctl3")
 # What the failure drills need, on the hosts that they need.
-CONTROL_PLANE = ("--tags", "control_plane", "--limit", "controllers:observers:localhost")
+CONTROL_PLANE = ("control_plane", "--limit", "controllers:observers:localhost")
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 

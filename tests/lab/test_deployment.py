@@ -28,7 +28,7 @@ def test_nothing_changes_and_nothing_restarts(mode: tuple[str, ...]) -> None:
     before = processes()
     assert before.count("MainPID=") == len(UNITS) * len(CONTROLLERS)
     assert not re.search(r"MainPID=0$", before, re.MULTILINE)
-    done = play("site", *CONTROL_PLANE, *mode)
+    done = play(*CONTROL_PLANE, *mode)
     assert not done.changes
     assert processes() == before
 

@@ -30,7 +30,7 @@ def mend() -> Iterator[Mend]:
     yield lambda hosts, command: undo.append((hosts, command))
     for hosts, command in undo:
         ansible(hosts, "ansible.builtin.shell", command)
-    play("verify", "-e", "verify_within=90")
+    play("verify", "-e", "verify_cloud=false", "-e", "verify_within=90")
 
 
 def rehearse(name: str, sabotage: str | None = None, **variables: object) -> tuple[str, str, dict[str, object]]:
