@@ -17,7 +17,7 @@ short_description: Say where hosts are not what the inventory says, or differ wh
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
-  - An interface that is not there or has not the address that it should have; a package of which hosts have, or would
+  - An interface that is not there; an address that no interface of the host has; a package of which hosts have, or would
     get, different versions; a user with different ids on different hosts.
 positional: expected
 options:

@@ -102,11 +102,13 @@ def _interfaces(
             if interface not in there:
                 found = f"no interface {interface} among {', '.join(there)}"
                 yield Finding(f"host {name}", found, interface, "Make it, or correct cloud_interfaces.")
+        # It may have moved to a bridge above its interface.
+        held = {address for of in there.values() for address in of}
         for interface, address in addresses.get(name, {}).items():
-            if interface in there and address not in there[interface]:
-                found = f"{interface} with {', '.join(there[interface]) or 'no address'}"
+            if interface in there and address not in held:
+                found = f"{address} nowhere, {interface} with {', '.join(there[interface]) or 'no address'}"
                 remedy = f"Give the address to {interface}, or correct cloud_addresses or cloud_interfaces."
-                yield Finding(f"host {name}", found, f"{interface} with {address}", remedy)
+                yield Finding(f"host {name}", found, f"{address} on {interface}", remedy)
 
 
 def _versions(hosts: Mapping[str, t.Any], packages: Sequence[str]) -> Iterator[Finding]:

@@ -83,8 +83,8 @@ def test_hosts_that_fit_together(hosts: dict[str, t.Any]) -> None:
     ("path", "value", "thing", "found"),
     [
         (("addresses",), {"lo": [], "eth0": ["10.0.0.2"]}, "host b", "no interface eth1 among lo, eth0"),
-        (("addresses", "eth0"), [], "host b", "eth0 with no address"),
-        (("addresses", "eth0"), ["10.0.0.9"], "host b", "eth0 with 10.0.0.9"),
+        (("addresses", "eth0"), [], "host b", "10.0.0.2 nowhere, eth0 with no address"),
+        (("addresses", "eth0"), ["10.0.0.9"], "host b", "10.0.0.2 nowhere, eth0 with 10.0.0.9"),
         (("packages", "nova-common"), "2", "package nova-common", "1 on a; 2 on b"),
         (("packages", "libvirt0"), "12", "package libvirt0", "11 on a; 12 on b"),
         (("users", "nova"), "998:64060", "user nova", "UID:GID 64060:64060 on a; 998:64060 on b"),
@@ -103,6 +103,11 @@ def test_each_difference_is_one_finding(
     assert (finding["thing"], finding["found"]) == (thing, found)
     assert finding["expected"]
     assert finding["remedy"]
+
+
+def test_an_address_may_have_moved_to_a_bridge(hosts: dict[str, t.Any]) -> None:
+    hosts["b"]["addresses"] |= {"eth0": [], "br-eth0": ["10.0.0.2"]}
+    assert cloud_host_findings(hosts, EXPECTED) == []
 
 
 def test_a_user_or_package_that_a_host_lacks_is_no_difference(hosts: dict[str, t.Any]) -> None:
