@@ -17,12 +17,12 @@ short_description: Say where hosts are not what the inventory says, or differ wh
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
-  - An interface that is not there; an address that no interface of the host has; a package of which hosts have, or would
-    get, different versions; a user with different ids on different hosts.
+  - An interface that is not there; an address that no interface of the host has; a package of which hosts have, or
+    would get, different versions; a user with different ids on different hosts.
 positional: expected
 options:
   _input:
-    description: RV(lifeboat.cloud.host_info#module:host) by host.
+    description: RV(lifeboat.cloud.host_info#module:ansible_facts.cloud_host) by host.
     type: dict
     required: true
   expected:
@@ -41,7 +41,7 @@ EXAMPLES = r"""
     that: findings | length == 0
     fail_msg: "{{ findings | to_nice_yaml }}"
   vars:
-    hosts: "{{ dict(groups.cloud | zip(groups.cloud | map('extract', hostvars) | map(attribute='seen.host'))) }}"
+    hosts: "{{ dict(groups.cloud | zip(groups.cloud | map('extract', hostvars) | map(attribute='ansible_facts.cloud_host'))) }}"
     findings: "{{ hosts | lifeboat.cloud.cloud_host_findings({'one_version': ['nova-common'], 'same_ids': ['nova']}) }}"
 """
 

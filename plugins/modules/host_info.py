@@ -37,39 +37,43 @@ EXAMPLES = r"""
   lifeboat.cloud.host_info:
     users: [nova]
     candidates: [nova-common]
-  register: seen
 
 - name: See that it has the packages
   ansible.builtin.assert:
-    that: ['memcached'] is subset(seen.host.packages)
+    that: "'memcached' in ansible_facts.cloud_host.packages"
 """
 
 RETURN = r"""
-host:
-  description: The host.
+ansible_facts:
+  description: What is known of the host from now on.
   returned: success
   type: dict
   contains:
-    architecture:
-      description: The architecture of its packages.
-      type: str
-      sample: amd64
-    addresses:
-      description: The addresses of each interface.
+    cloud_host:
+      description: The host.
+      returned: success
       type: dict
-      sample: {management0: [10.98.0.11]}
-    users:
-      description: The UID and GID of those of O(users) that exist.
-      type: dict
-      sample: {nova: "64060:64060"}
-    packages:
-      description: The version of each installed package.
-      type: dict
-      sample: {memcached: 1.6.38-1}
-    candidates:
-      description: The version of each of O(candidates) that is not installed and that apt knows.
-      type: dict
-      sample: {nova-common: "2:31.0.0-6"}
+      contains:
+        architecture:
+          description: The architecture of its packages.
+          type: str
+          sample: amd64
+        addresses:
+          description: The addresses of each interface.
+          type: dict
+          sample: {management0: [10.98.0.11]}
+        users:
+          description: The UID and GID of those of O(users) that exist.
+          type: dict
+          sample: {nova: "64060:64060"}
+        packages:
+          description: The version of each installed package.
+          type: dict
+          sample: {memcached: 1.6.38-1}
+        candidates:
+          description: The version of each of O(candidates) that is not installed and that apt knows.
+          type: dict
+          sample: {nova-common: "2:31.0.0-6"}
 """
 
 import dataclasses
@@ -86,7 +90,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    return {"host": dataclasses.asdict(look(module.params["users"], module.params["candidates"]))}
+    host = look(module.params["users"], module.params["candidates"])
+    return {"ansible_facts": {"cloud_host": dataclasses.asdict(host)}}
 
 
 def main() -> None:

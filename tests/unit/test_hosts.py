@@ -65,7 +65,7 @@ def test_a_host_is_read_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_hosts, "output_of", output_of)
     me = _hosts.pwd.getpwuid(os.getuid())
     done = run_module(host_info.main, users=[me.pw_name, "nobody-at-all"], candidates=["nova-common", "libvirt0", "x"])
-    assert done["host"] == {
+    assert done["ansible_facts"]["cloud_host"] == {
         "architecture": "amd64",
         "addresses": {"lo": ["127.0.0.1"], "eth0": ["10.0.0.1"], "eth1": []},
         "users": {me.pw_name: f"{me.pw_uid}:{me.pw_gid}"},
