@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection.
-"""Block devices of a host as lsblk and wipefs show them, and what speaks against giving one to an OSD."""
+"""Block devices of a host as lsblk and wipefs show them, and what speaks against giving one to storage of the cloud."""
 
 from __future__ import annotations
 
@@ -49,11 +49,12 @@ class BlockDevice:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What an operator has allowed: to wipe what is there, RAID volumes, and several OSDs on one disk."""
+    """What is allowed: to wipe what is there, volumes of RAID controllers, a disk with other uses, arrays of disks."""
 
     used: bool = False
     raid: bool = False
     shared_disk: bool = False
+    array: bool = False
 
 
 def look(wanted: Iterable[str]) -> tuple[dict[str, BlockDevice], dict[str, list[str]]]:
@@ -110,7 +111,7 @@ def device_findings(
     allowed: Permissions,
     told: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Why the block device at ``path`` (behind links) shall not become an OSD; contents in ``told`` are left out."""
+    """Why the block device at ``path`` (behind links) shall not be given away; contents in ``told`` are left out."""
     device = devices.get(path)
     if device is None:
         yield Finding(
@@ -141,8 +142,10 @@ def _unfit(device: BlockDevice, devices: Mapping[str, BlockDevice], allowed: Per
             found = f"a part of {parent.path}, the system disk with {', '.join(points)}"
             remedy = "Choose another disk, or allow it with force_shared_disk."
             yield Finding(thing, found, "a disk of its own", remedy)
-    if device.kind.startswith(("raid", "md")) or device.kind in ("rom", "swap"):
+    if device.kind.startswith(("raid", "md")) and not allowed.array:
         yield Finding(thing, f"the type {device.kind}", "a disk or a partition", "Give the disks themselves to Ceph.")
+    if device.kind in ("rom", "swap"):
+        yield Finding(thing, f"the type {device.kind}", "a disk or a partition", "Choose another device.")
     for whole in (device, *(devices[path] for path in device.parents if path in devices)):
         if _RAID.search(whole.model) and not allowed.raid:
             remedy = "Pass the disks through (HBA or JBOD mode), or accept the volume with force_raid."

@@ -19,22 +19,10 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_osd import (
     record_findings,
     step_of,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import Finding
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-
-def refuse(findings: Sequence[Finding]) -> None:
-    """One LifeboatError for all findings, none for none."""
-    if not findings:
-        return
-    first, *others = findings
-    more = "".join(
-        f" Also {each.thing}: found {each.found}; expected {each.expected}. {each.remedy}" for each in others
-    )
-    raise LifeboatError(first.thing, first.found, first.expected, first.remedy + more)
 
 
 def osd_findings(

@@ -34,6 +34,17 @@ class Finding:
     remedy: str
 
 
+def refuse(findings: Sequence[Finding]) -> None:
+    """One LifeboatError for all findings, none for none."""
+    if not findings:
+        return
+    first, *others = findings
+    more = "".join(
+        f" Also {each.thing}: found {each.found}; expected {each.expected}. {each.remedy}" for each in others
+    )
+    raise LifeboatError(first.thing, first.found, first.expected, first.remedy + more)
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """An inventory as written: hosts of each group, addresses by host and network, networks by name, as text."""

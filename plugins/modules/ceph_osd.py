@@ -142,10 +142,11 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_osd import (
     step_of,
     targets_of,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_osd_findings import osd_findings, refuse
+from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_osd_findings import osd_findings
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_osd_making import make_osds, start_osds, unit_plan
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_osd_removal import removal_of, remove
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import refuse
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 
 FLAGS = ("force_used", "force_raid", "force_shared_disk", "accept_reduced_redundancy")
