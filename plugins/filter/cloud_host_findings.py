@@ -41,7 +41,8 @@ EXAMPLES = r"""
     that: findings | length == 0
     fail_msg: "{{ findings | to_nice_yaml }}"
   vars:
-    hosts: "{{ dict(groups.cloud | zip(groups.cloud | map('extract', hostvars) | map(attribute='ansible_facts.cloud_host'))) }}"
+    seen: "{{ groups.cloud | map('extract', hostvars) | map(attribute='ansible_facts.cloud_host') }}"
+    hosts: "{{ dict(groups.cloud | zip(seen)) }}"
     findings: "{{ hosts | lifeboat.cloud.cloud_host_findings({'one_version': ['nova-common'], 'same_ids': ['nova']}) }}"
 """
 

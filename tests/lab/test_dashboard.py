@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dashboard as a person uses it: log in, launch a server, see it in the list. Needs chromium and chromium-driver."""
+"""The dashboard as a person uses it: log in, launch a server, see it listed. Needs chromium and chromium-driver."""
 
 from __future__ import annotations
 
