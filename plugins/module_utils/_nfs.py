@@ -10,7 +10,6 @@ import ctypes
 import errno
 import ipaddress
 import os
-import pwd
 import re
 import typing as t
 from dataclasses import dataclass
@@ -233,15 +232,3 @@ def contents_of(path: str) -> list[str]:
         return os.listdir(path)
     except OSError:
         return []
-
-
-def ids_of(users: Sequence[str]) -> dict[str, dict[str, int]]:
-    """User and group number of each user that this host has."""
-    found = {}
-    for name in users:
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        found[name] = {"uid": entry.pw_uid, "gid": entry.pw_gid}
-    return found

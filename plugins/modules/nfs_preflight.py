@@ -11,7 +11,7 @@ short_description: Check that a host can serve exports of NFS, or mount them
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
-  - Looks at the kernel, directories, mounts and users of a host and fails with everything that is wrong at once, before
+  - Looks at the kernel, directories and mounts of a host and fails with everything that is wrong at once, before
     anything is made.
   - Refused for a server are exports that overlap, clients that are no networks in CIDR notation or are everybody, a
     path whose parent directory is missing, a file system that gives no file handles, the kernel's server on a kernel
@@ -63,12 +63,6 @@ options:
         description: Names in the directory that the mount may hide.
         type: list
         elements: str
-  users:
-    description:
-      - Users whose numbers are returned, so that they can be compared with those of other hosts.
-    type: list
-    elements: str
-    default: []
 """
 
 EXAMPLES = r"""
@@ -90,11 +84,6 @@ on_system_disk:
   type: list
   elements: str
   sample: []
-users:
-  description: User and group number of each of the O(users) that the host has.
-  returned: success
-  type: dict
-  sample: {nova: {uid: 64060, gid: 64060}}
 """
 
 import typing as t
@@ -127,7 +116,6 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
             "ignore": {"type": "list", "elements": "str"},
         },
     },
-    "users": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -135,7 +123,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Look, and refuse with everything that was found."""
     params = module.params
     findings: list[Finding] = []
-    result: dict[str, t.Any] = {"changed": False, "users": _nfs.ids_of(params["users"])}
+    result: dict[str, t.Any] = {"changed": False}
     if params["exports"] is not None:
         findings += server(params, result)
     if params["mounts"] is not None:
