@@ -12,8 +12,11 @@ import subprocess
 import urllib.request
 
 import pytest
+import yaml
+from openstack.connection import Connection
 from standing_lab import ROOT, play
 
+STACK_TIMEOUT_S = 240
 ADDRESS = re.compile(r"http://([0-9.]+)/")
 
 
@@ -47,3 +50,26 @@ def test_a_server_answers_from_outside_and_goes_away() -> None:
     finally:
         play("first_server", "-e", "first_server_state=absent")
     assert not (ROOT / ".lab/web.pem").exists()
+
+
+def test_all_is_as_it_should_be_and_servers_can_be_made() -> None:
+    done = play("verify", "-e", "verify_server=true", "-e", "verify_within=60")
+    assert "Steady:" in done.text
+    seconds = json.loads((ROOT / ".lab/server_trial.json").read_text(encoding="utf-8"))["seconds"]
+    assert all(seconds[step] > 0 for step in ("server ACTIVE", "floating IP answers", "volume attached", "removed"))
+
+
+def test_a_stack_of_a_server_and_a_volume() -> None:
+    account = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"]["demo"]
+    with Connection(**{key: account[key] for key in ("auth", "region_name", "cacert")}) as project:
+        template = str(ROOT / "docs/examples/server_with_volume.yaml")
+        stack = project.create_stack("stack", template_file=template, wait=True, timeout=STACK_TIMEOUT_S)
+        try:
+            assert stack.status == "CREATE_COMPLETE"
+            [address] = [output["output_value"] for output in stack.outputs if output["output_key"] == "address"]
+            assert address.startswith("192.168.252.")
+            [volume] = project.block_storage.volumes()
+            assert volume.status == "in-use"
+        finally:
+            project.delete_stack(stack.id, wait=True)
+        assert not [*project.compute.servers(), *project.block_storage.volumes()]
