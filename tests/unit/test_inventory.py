@@ -202,6 +202,14 @@ def test_another_shape_is_refused(path, value):
         cloud_layout_findings(with_change(path, value))
 
 
+def test_one_host_will_do_where_that_is_said() -> None:
+    alone = {**GOOD, "controllers": ["ctl1"], "database": ["ctl1"], "message_queue": ["ctl1"]}
+    assert {finding.thing for finding in cloud_layout_findings(alone)} >= {"group controllers", "group database"}
+    assert cloud_layout_findings({**alone, "single": True}) == []
+    two = {**GOOD, "database": ["ctl1", "ctl2"], "single": True}
+    assert [finding.thing for finding in cloud_layout_findings(two)] == ["group database"]
+
+
 def test_the_filter_returns_dictionaries_and_errors_of_ansible():
     findings = FilterModule().filters()["cloud_layout_findings"]
     assert findings(GOOD) == []

@@ -1,0 +1,63 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every inventory of the repository is a cloud that would not be refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORIES = sorted(path.name for path in (ROOT / "inventories").iterdir())
+PLAY = {
+    "hosts": "cloud",
+    "connection": "local",
+    "gather_facts": False,
+    # Its defaults; it has no tasks of its own.
+    "roles": ["lifeboat.cloud.cloud"],
+    "tasks": [
+        {
+            "ansible.builtin.copy": {"dest": "{{ out }}", "content": "{{ shown | to_json }}", "mode": "0600"},
+            "vars": {
+                "shown": {
+                    "findings": "{{ cloud_layout | lifeboat.cloud.cloud_layout_findings }}",
+                    "networks": "{{ cloud_networks }}",
+                    "interfaces": "{{ cloud_interfaces }}",
+                    "hosts": "{{ groups.cloud }}",
+                }
+            },
+            "run_once": True,
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize("name", INVENTORIES)
+def test_an_inventory_is_accepted(name: str, tmp_path: Path) -> None:
+    play, out = tmp_path / "play.yml", tmp_path / "out.json"
+    play.write_text(yaml.safe_dump([PLAY]), encoding="utf-8")
+    inventory = ROOT / "inventories" / name
+    done = subprocess.run(
+        ["ansible-playbook", "-i", inventory, play, "-e", f"out={out}"],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(out.read_text(encoding="utf-8"))
+    assert seen["findings"] == []
+    assert seen["hosts"]
+    assert set(seen["interfaces"]) == set(seen["networks"]) == {"management", "tenant", "storage", "public"}
+
+
+def test_there_are_the_inventories_that_the_documentation_names() -> None:
+    assert INVENTORIES == ["hyperconverged", "lab", "production", "single"]
