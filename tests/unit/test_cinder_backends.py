@@ -46,7 +46,7 @@ def look(tmp_path: Path) -> Look:
     def of(
         backends: list[dict[str, t.Any]],
         lvm_iscsi: dict[str, t.Any] | None = None,
-        shown: t.Iterable[str] = SHOWN,
+        shown: t.Iterable[str] = tuple(SHOWN),
         **variables: t.Any,
     ) -> Seen:
         groups = {"cinder": CONTROLLERS, "lvm_iscsi": lvm_iscsi or {}, "ceph_mon": {"ctl1": {}}}

@@ -35,7 +35,7 @@ class Project:
     def answer(self, call: str, arguments: tuple[t.Any, ...], options: dict[str, t.Any]) -> t.Any:
         if call in self.broken:
             raise RuntimeError(f"{call} refused")
-        verb, _, kind = call.partition("_")
+        verb, _underscore, kind = call.partition("_")
         if verb == "create":
             return self.create(kind, options)
         if verb == "delete":
