@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,27 @@ def test_virtual_address_is_refused(vip: str, words: tuple[str, ...]) -> None:
     assert done.returncode != 0
     assert all(word in done.text for word in words), done.text[-2000:]
     assert not done.changes
+
+
+def test_an_absent_interface_is_refused() -> None:
+    interfaces = {"management": "management0", "tenant": "tenant9", "storage": "storage0", "public": "public0"}
+    done = play("site", *NOTHING, "-e", json.dumps({"cloud_interfaces": interfaces}), check=False)
+    assert done.returncode != 0
+    assert "host cmp1: found no interface tenant9 among" in done.text
+    assert not done.changes
+
+
+def test_hosts_with_differing_ids_are_refused() -> None:
+    ansible("client1", "command", "groupmod -g 64999 glance")
+    try:
+        done = play("site", *NOTHING, check=False)
+        assert done.returncode != 0
+        assert "user glance: found UID:GID" in done.text
+        assert ":64999 on client1" in done.text
+        assert not done.changes
+        assert play("site", *NOTHING, "-e", "cloud_accept_mixed_hosts=true").returncode == 0
+    finally:
+        ansible("client1", "command", "groupmod -g 64062 glance")
 
 
 def test_half_a_certificate_is_refused() -> None:
