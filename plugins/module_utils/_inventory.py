@@ -45,6 +45,13 @@ def refuse(findings: Sequence[Finding]) -> None:
     raise LifeboatError(first.thing, first.found, first.expected, first.remedy + more)
 
 
+def serving_findings(address: str | None) -> Iterator[Finding]:
+    """What speaks against the address on which a host shall serve storage."""
+    if not address:
+        remedy = "Add it to cloud_addresses of the host, or choose another network."
+        yield Finding("address to serve on", "none", "one on the storage network", remedy)
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """An inventory as written: hosts of each group, addresses by host and network, networks by name, as text."""

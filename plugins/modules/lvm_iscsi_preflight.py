@@ -35,6 +35,10 @@ options:
       - Accept partitions of the system disk.
     type: bool
     default: false
+  address:
+    description:
+      - The address on which targets shall be offered. Not asked of an O(initiator).
+    type: str
   targets:
     description:
       - Targets that the host shall offer.
@@ -73,6 +77,7 @@ options:
 EXAMPLES = r"""
 - name: Check the disks
   lifeboat.cloud.lvm_iscsi_preflight:
+    address: 10.0.2.22
     volume_groups:
       cinder-volumes: [/dev/disk/by-id/wwn-0x5000c500a0b1c2d3]
 """
@@ -91,7 +96,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._block_devices import Permissions
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import refuse
+from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import refuse, serving_findings
 from ansible_collections.lifeboat.cloud.plugins.module_utils._lvm_iscsi import (
     Target,
     group_findings,
@@ -107,6 +112,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "volume_groups": {"type": "dict", "default": {}},
     "force_used": {"type": "bool", "default": False},
     "force_shared_disk": {"type": "bool", "default": False},
+    "address": {"type": "str"},
     "targets": {
         "type": "list",
         "elements": "dict",
@@ -136,8 +142,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     targets = [Target(**each) for each in params["targets"]]
     wanted = wanted_devices(groups)
     scene = look(wanted)
-    findings = [*group_findings(groups, wanted, scene, allowed), *target_findings(targets)]
-    refuse(findings + ([*initiator_findings()] if params["initiator"] else []))
+    role = initiator_findings() if params["initiator"] else serving_findings(params["address"])
+    refuse([*role, *group_findings(groups, wanted, scene, allowed), *target_findings(targets)])
     return {"changed": False, "to_wipe": to_wipe(wanted, scene)}
 
 

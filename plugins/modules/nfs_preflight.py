@@ -13,9 +13,9 @@ author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
   - Looks at the kernel, directories and mounts of a host and fails with everything that is wrong at once, before
     anything is made.
-  - Refused for a server are exports that overlap, clients that are no networks in CIDR notation or are everybody, a
-    path whose parent directory is missing, a file system that gives no file handles, the kernel's server on a kernel
-    without it, and another server that runs already.
+  - Refused for a server are no address to listen on, exports that overlap, clients that are no networks in CIDR
+    notation or are everybody, a path whose parent directory is missing, a file system without file handles, the
+    kernel's server on a kernel without it, and another server that runs already.
   - Refused for a client are a kernel that cannot mount exports, a mount point where something else is mounted, and one
     with files that the mount would hide.
 extends_documentation_fragment: [lifeboat.cloud._attributes.info]
@@ -38,6 +38,10 @@ options:
       id:
         description: The number that clients know it by. Without it its place in the list.
         type: int
+  address:
+    description:
+      - The address on which the server shall listen.
+    type: str
   server_kind:
     description:
       - The server to use. With V(auto) it is the one that runs, else that of the kernel where the kernel has it, else
@@ -68,6 +72,7 @@ options:
 EXAMPLES = r"""
 - name: Look whether this host can serve the exports
   lifeboat.cloud.nfs_preflight:
+    address: 10.0.2.21
     exports:
       - {path: /srv/instances, clients: [10.0.2.0/24]}
 """
@@ -92,7 +97,11 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _kernel, _nfs
 from ansible_collections.lifeboat.cloud.plugins.module_utils._command import active_states
-from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import Finding, refuse
+from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import (
+    Finding,
+    refuse,
+    serving_findings,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 
 SYSTEMCTL_TIMEOUT_S = 20.0
@@ -106,6 +115,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
             "id": {"type": "int"},
         },
     },
+    "address": {"type": "str"},
     "server_kind": {"type": "str", "choices": ["auto", *_nfs.UNITS], "default": "auto"},
     "mounts": {
         "type": "list",
@@ -146,6 +156,7 @@ def server(params: dict[str, t.Any], result: dict[str, t.Any]) -> list[Finding]:
     result["server_kind"] = kind
     result["on_system_disk"] = [path for path, found in directories.items() if found.on_system_disk]
     return [
+        *serving_findings(params["address"]),
         *_nfs.export_findings(exports),
         *_nfs.directory_findings(exports, directories),
         *_nfs.server_findings(kind, kernel_can, active),

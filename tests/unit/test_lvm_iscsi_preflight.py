@@ -38,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         known = {"/dev/mapper/none": "system"} if pvs is None else pvs
         scene = Scene(mapper, DEVICES, signatures or {}, known)
         monkeypatch.setattr(lvm_iscsi_preflight, "look", lambda wanted: scene)
-        return run_module(lvm_iscsi_preflight.main, **options)
+        return run_module(lvm_iscsi_preflight.main, **{"address": "10.0.2.22", **options})
 
     return ran
 
@@ -150,6 +150,10 @@ def test_a_refusal_shows_no_password(run: Run) -> None:
     target = {"name": "disk", "path": "/nowhere", "user": "u", "password": PASSWORD}
     failed = run(targets=[target])
     assert failed["failed"] and PASSWORD not in json.dumps(failed)
+
+
+def test_a_host_without_an_address_is_refused(run: Run) -> None:
+    assert "address to serve on: found none" in run(address="")["msg"]
 
 
 def test_an_initiator_needs_its_kernel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,16 +192,16 @@ def test_the_module_chooses_a_server_and_names_what_is_on_the_system_disk(
 ) -> None:
     monkeypatch.setattr(_nfs, "gives_handles", lambda path: True)
     exports = [{"path": str(tmp_path), "clients": [NETWORK]}, {"path": "/srv", "clients": [NETWORK], "id": 7}]
-    result = run_module(nfs_preflight.main, exports=exports)
+    result = run_module(nfs_preflight.main, exports=exports, address="10.0.2.21")
     assert (result["changed"], result["server_kind"]) == (False, "ganesha")
     assert "/srv" in result["on_system_disk"]
     host(True, "")
-    assert run_module(nfs_preflight.main, exports=exports)["server_kind"] == "kernel"
+    assert run_module(nfs_preflight.main, exports=exports, address="10.0.2.21")["server_kind"] == "kernel"
 
 
 def test_the_module_says_everything_at_once(host: Callable[[bool, str], None]) -> None:
     exports = [{"path": "/nowhere/a", "clients": ["0.0.0.0/0"]}]
     failed = run_module(nfs_preflight.main, exports=exports, server_kind="kernel", mounts=[])
     assert failed["failed"]
-    for words in ("everybody", "no directory /nowhere", "no NFS server", "no NFS client"):
+    for words in ("address to serve on", "everybody", "no directory /nowhere", "no NFS server", "no NFS client"):
         assert words in failed["msg"], words
