@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import typing as t
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.lifeboat.cloud.plugins.filter.cloud_findings import FilterModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._cloud_services import CloudService, read_services
+from ansible_collections.lifeboat.cloud.plugins.modules import cloud_service_info
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
 cloud_findings = FilterModule().filters()["cloud_findings"]
 
@@ -155,3 +158,12 @@ def test_services_of_all_apis_have_one_form() -> None:
         CloudService("orchestration", "heat-engine", "ctl2", "ctl2", up=False, enabled=True, reason=""),
         CloudService("volume", "cinder-volume", "ctl1", "ctl1@ceph", up=True, enabled=True, reason=""),
     ]
+
+
+def test_the_module_asks_only_the_apis_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = {"binary": "ovn-controller", "host": "cmp1", "alive": False, "admin_state_up": True}
+    # An API that is not there fails the test when it is asked.
+    cloud = SimpleNamespace(network=Answer("/agents", {"agents": [agent]}))
+    monkeypatch.setattr(cloud_service_info, "opened", lambda _options: contextlib.nullcontext(cloud))
+    done = run_module(cloud_service_info.main, cloud="admin", apis=["network"])
+    assert done["services"] == [service("ovn-controller", "cmp1", up=False) | {"api": "network"}]
