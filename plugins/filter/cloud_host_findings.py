@@ -27,8 +27,9 @@ options:
     required: true
   expected:
     description:
-      - A dictionary with C(addresses) (by host, then by interface), C(interfaces) (a list by host), C(one_version) (a
-        list of packages) and C(same_ids) (a list of users). What is not there is not judged.
+      - A dictionary with C(addresses) and C(interfaces) (by host, then by network), C(without_address) (by host, the
+        networks whose interface must be there although the host has no address in them), C(one_version) (a list of
+        packages) and C(same_ids) (a list of users). What is not there is not judged.
     type: dict
     required: true
 seealso:

@@ -62,6 +62,7 @@ def parse_addresses(shown: str) -> dict[str, list[str]]:
     return {
         link["ifname"]: [entry["local"] for entry in link.get("addr_info", ()) if "local" in entry]
         for link in json.loads(shown)
+        if "ifname" in link
     }
 
 
@@ -83,29 +84,32 @@ def _users(names: Sequence[str]) -> Iterator[tuple[str, str]]:
 def host_findings(hosts: Mapping[str, t.Any], expected: Mapping[str, t.Any]) -> list[Finding]:
     """Where hosts are not what the inventory says, or differ where they must be alike; empty when all is well.
 
-    ``hosts`` = {name: what host_info returned}; ``expected`` = {addresses: {host: {interface: address}}, interfaces:
-    {host: [interface]}, one_version: [package], same_ids: [user]}.
+    ``hosts`` = {name: what host_info returned}; ``expected`` = {addresses: {host: {network: address}}, interfaces:
+    {host: {network: interface}}, without_address: {host: [network]}, one_version: [package], same_ids: [user]}. An
+    interface must be there when its host has an address in the network, or is named by ``without_address``.
     """
     return [
-        *_interfaces(hosts, expected.get("addresses", {}), expected.get("interfaces", {})),
+        *_interfaces(hosts, expected),
         *_versions(hosts, expected.get("one_version", ())),
         *_ids(hosts, expected.get("same_ids", ())),
     ]
 
 
-def _interfaces(
-    hosts: Mapping[str, t.Any], addresses: Mapping[str, Mapping[str, str]], interfaces: Mapping[str, Sequence[str]]
-) -> Iterator[Finding]:
+def _interfaces(hosts: Mapping[str, t.Any], expected: Mapping[str, t.Any]) -> Iterator[Finding]:
     for name, host in hosts.items():
         there = host["addresses"]
-        for interface in dict.fromkeys([*addresses.get(name, {}), *interfaces.get(name, ())]):
+        # An address may have moved to a bridge above its interface.
+        held = {address for of in there.values() for address in of}
+        addresses = expected.get("addresses", {}).get(name, {})
+        without_address = expected.get("without_address", {}).get(name, ())
+        for network, interface in expected.get("interfaces", {}).get(name, {}).items():
+            address = addresses.get(network)
+            if address is None and network not in without_address:
+                continue
             if interface not in there:
                 found = f"no interface {interface} among {', '.join(there)}"
                 yield Finding(f"host {name}", found, interface, "Make it, or correct cloud_interfaces.")
-        # It may have moved to a bridge above its interface.
-        held = {address for of in there.values() for address in of}
-        for interface, address in addresses.get(name, {}).items():
-            if interface in there and address not in held:
+            elif address is not None and address not in held:
                 found = f"{address} nowhere, {interface} with {', '.join(there[interface]) or 'no address'}"
                 remedy = f"Give the address to {interface}, or correct cloud_addresses or cloud_interfaces."
                 yield Finding(f"host {name}", found, f"{address} on {interface}", remedy)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
-import json
 import socket
 import threading
 import time
@@ -19,6 +18,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils import _haproxy, _r
 from ansible_collections.lifeboat.cloud.plugins.module_utils._command import active_states, output_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._galera_member import SOCKET, read_status
+from ansible_collections.lifeboat.cloud.plugins.module_utils._hosts import parse_addresses
 from ansible_collections.lifeboat.cloud.plugins.module_utils._steady_facts import (
     Cache,
     Database,
@@ -143,19 +143,9 @@ def _given_up(name: str, timeout_s: float) -> LifeboatError:
 
 
 def _check_vip(controller: Controller) -> Vip:
-    addresses = parse_addresses(output_of(["ip", "-json", "address", "show"], controller.timeout_s))
+    shown = output_of(["ip", "-json", "address", "show"], controller.timeout_s)
+    addresses = tuple(address for name, held in parse_addresses(shown).items() if name != "lo" for address in held)
     return Vip(holds=controller.vip in addresses, addresses=addresses)
-
-
-def parse_addresses(shown: str) -> tuple[str, ...]:
-    """The addresses in the answer of ``ip -json address show``, those of the loopback interface left out."""
-    return tuple(
-        entry["local"]
-        for link in json.loads(shown)
-        if "LOOPBACK" not in link.get("flags", ())
-        for entry in link.get("addr_info", ())
-        if "local" in entry
-    )
 
 
 def _check_load_balancer(controller: Controller) -> LoadBalancer:

@@ -9,6 +9,7 @@ import copy
 import json
 import os
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleFilterError
@@ -33,8 +34,9 @@ ANSWERS = {
     "  Candidate: (none)\n",
 }
 EXPECTED = {
-    "addresses": {"a": {"eth0": "10.0.0.1"}, "b": {"eth0": "10.0.0.2"}},
-    "interfaces": {"b": ["eth1"]},
+    "addresses": {"a": {"management": "10.0.0.1"}, "b": {"management": "10.0.0.2"}},
+    "interfaces": {name: {"management": "eth0", "public": "eth1", "storage": "eth2"} for name in "ab"},
+    "without_address": {"b": ["public"]},
     "one_version": ["nova-common", "libvirt0"],
     "same_ids": ["nova"],
 }
@@ -103,6 +105,11 @@ def test_each_difference_is_one_finding(
     assert (finding["thing"], finding["found"]) == (thing, found)
     assert finding["expected"]
     assert finding["remedy"]
+
+
+def test_addresses_by_interface() -> None:
+    shown = (Path(__file__).parent / "fixtures/steady/ip-address.json").read_text(encoding="utf-8")
+    assert _hosts.parse_addresses(shown) == {"lo": ["127.0.0.1"], "mgmt0": ["10.98.0.11", "10.98.0.10", "fe80::1"]}
 
 
 def test_an_address_may_have_moved_to_a_bridge(hosts: dict[str, t.Any]) -> None:

@@ -22,7 +22,6 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._steady_checks impo
     Controller,
     concurrently,
     core_dumps,
-    parse_addresses,
     steady_state,
 )
 from ansible_collections.lifeboat.cloud.plugins.modules import steady_state as steady_state_module
@@ -30,11 +29,6 @@ from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 from ansible_collections.lifeboat.cloud.tests.unit.steady_samples import controller
 
 FIXTURES = Path(__file__).parent / "fixtures" / "steady"
-
-
-def test_addresses_without_the_loopback_interface() -> None:
-    shown = (FIXTURES / "ip-address.json").read_text()
-    assert parse_addresses(shown) == ("10.98.0.11", "10.98.0.10", "fe80::1")
 
 
 def test_unit_states_in_order() -> None:
