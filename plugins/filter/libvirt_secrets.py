@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from xml.sax.saxutils import escape
+from html import escape
 
 DOCUMENTATION = r"""
 name: libvirt_secrets

@@ -26,6 +26,20 @@ KINDS = {
     "aggregates": "aggregate",
     "volume_types": "volume type",
 }
+# The quotas of a project as each service names them; Neutron's usage has other names than its limits.
+NOVA_QUOTAS = ("cores", "instances", "key_pairs", "metadata_items", "ram", "server_group_members", "server_groups")
+CINDER_QUOTAS = ("backup_gigabytes", "backups", "gigabytes", "groups", "per_volume_gigabytes", "snapshots", "volumes")
+NEUTRON_QUOTAS = {
+    "floatingip": "floating_ips",
+    "network": "networks",
+    "port": "ports",
+    "rbac_policy": "rbac_policies",
+    "router": "routers",
+    "security_group": "security_groups",
+    "security_group_rule": "security_group_rules",
+    "subnet": "subnets",
+    "subnetpool": "subnet_pools",
+}
 # What an item says of itself, by kind; what is not given is not compared, except lists and properties of these.
 _COMPARED = {
     "projects": ("description",),

@@ -13,11 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils._content import KINDS, Content, Item, is_present
-from ansible_collections.lifeboat.cloud.plugins.module_utils._content_info import (
+from ansible_collections.lifeboat.cloud.plugins.module_utils._content import (
     CINDER_QUOTAS,
+    KINDS,
     NEUTRON_QUOTAS,
     NOVA_QUOTAS,
+    Content,
+    Item,
+    is_present,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import Finding
 

@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._content import CINDER_QUOTAS, NEUTRON_QUOTAS, NOVA_QUOTAS
 from ansible_collections.lifeboat.cloud.plugins.module_utils._hypervisors import survey
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read, read_list
 
@@ -27,19 +28,6 @@ if t.TYPE_CHECKING:
 _FLAVOR_MICROVERSION = "2.61"
 _CHUNK_BYTES = 2**20
 _DOMAIN = "default"
-NOVA_QUOTAS = ("cores", "instances", "key_pairs", "metadata_items", "ram", "server_group_members", "server_groups")
-CINDER_QUOTAS = ("backup_gigabytes", "backups", "gigabytes", "groups", "per_volume_gigabytes", "snapshots", "volumes")
-NEUTRON_QUOTAS = {
-    "floatingip": "floating_ips",
-    "network": "networks",
-    "port": "ports",
-    "rbac_policy": "rbac_policies",
-    "router": "routers",
-    "security_group": "security_groups",
-    "security_group_rule": "security_group_rules",
-    "subnet": "subnets",
-    "subnetpool": "subnet_pools",
-}
 # The keys of an image that are Glance's own; all others are properties.
 _IMAGE_KEYS = {
     *("checksum", "container_format", "created_at", "direct_url", "disk_format", "file", "id", "locations", "min_disk"),

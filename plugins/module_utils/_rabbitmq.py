@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._erlang_terms import lookup, parse_term
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._rabbitmq_facts import Node, Queue
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,26 +25,6 @@ MANAGEMENT_PORT = 15672
 _PAGE_SIZE = 500
 _DEFAULT_VHOST = "/"
 _DETECTOR_POLL = "raft.adaptive_failure_detector.poll_interval"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
-    """A queue; node names as ``rabbit@HOST``. ``type`` is None for a queue that was asked for and does not exist."""
-
-    type: str | None
-    leader: str | None = None
-    members: tuple[str, ...] = ()
-    online: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node as the asked one sees it."""
-
-    name: str
-    running: bool
-    alarms: tuple[str, ...]
-    partitions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._steady_facts impor
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._rabbitmq import Queue
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._rabbitmq_facts import Queue
 
 # These are reached without the load balancer; every other component has a backend of its name.
 _WITHOUT_BACKEND = frozenset({"vip", "load_balancer", "message_queue", "cache", "core_dumps"})

@@ -11,7 +11,7 @@ import typing as t
 from collections.abc import Mapping
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._haproxy import Server
-from ansible_collections.lifeboat.cloud.plugins.module_utils._rabbitmq import Queue
+from ansible_collections.lifeboat.cloud.plugins.module_utils._rabbitmq_facts import Queue
 
 COMPONENTS = ("vip", "load_balancer", "database", "message_queue", "cache", "identity", "core_dumps")
 
