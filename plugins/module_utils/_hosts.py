@@ -25,11 +25,12 @@ _TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """``addresses`` by interface, ``users`` as UID:GID by name, ``packages`` and ``candidates`` as version by name."""
+    """``addresses`` by interface, ``users`` as UID:GID by name, members of ``groups`` by name, versions by package."""
 
     architecture: str
     addresses: Mapping[str, Sequence[str]]
     users: Mapping[str, str]
+    groups: Mapping[str, Sequence[str]]
     packages: Mapping[str, str]
     candidates: Mapping[str, str]
 
@@ -43,6 +44,7 @@ def look(users: Sequence[str], candidates: Sequence[str]) -> Host:
         architecture=output_of(["dpkg", "--print-architecture"], _TIMEOUT_S).strip(),
         addresses=parse_addresses(output_of(["ip", "-json", "address", "show"], _TIMEOUT_S)),
         users=dict(_users(users)),
+        groups={group.gr_name: group.gr_mem for group in grp.getgrall()},
         packages=packages,
         candidates=parse_candidates(policy),
     )

@@ -12,8 +12,8 @@ short_description: Read what a host is before anything is installed on it
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
-  - Reads the interfaces with their addresses, the installed packages, the versions that apt would install, and the ids
-    of users, in one call.
+  - Reads the interfaces with their addresses, the installed packages, the versions that apt would install, groups,
+    and the ids of users, in one call.
 extends_documentation_fragment:
   - lifeboat.cloud._attributes.info
 options:
@@ -66,6 +66,10 @@ ansible_facts:
           description: The UID and GID of those of O(users) that exist.
           type: dict
           sample: {nova: "64060:64060"}
+        groups:
+          description: The members of each group, without those whose primary group it is.
+          type: dict
+          sample: {lifeboat-tls: [mysql]}
         packages:
           description: The version of each installed package.
           type: dict

@@ -71,6 +71,7 @@ def test_a_host_is_read_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
         "architecture": "amd64",
         "addresses": {"lo": ["127.0.0.1"], "eth0": ["10.0.0.1"], "eth1": []},
         "users": {me.pw_name: f"{me.pw_uid}:{me.pw_gid}"},
+        "groups": {group.gr_name: group.gr_mem for group in _hosts.grp.getgrall()},
         "packages": {"nova-common": "2:31.0.0-6", "libc6": "2.41-12"},
         "candidates": {"libvirt0": "11.3.0-3"},
     }
