@@ -29,7 +29,7 @@ options:
     description:
       - A dictionary with C(monitors) and C(managers) (lists of hosts), C(devices) (OSD host to list of paths),
         C(addresses) (host to address), C(pools), C(clients) and C(crush_rules) as M(lifeboat.cloud.ceph_cluster) takes
-        them.
+        them, and C(single), whether one host with one monitor will do, on whose OSDs the replicas then are.
     type: dict
     required: true
 """
@@ -49,6 +49,7 @@ EXAMPLES = r"""
       pools: [{name: images, size: 3, min_size: 2}]
       clients: {}
       crush_rules: []
+      single: false
 """
 
 RETURN = r"""
@@ -66,7 +67,7 @@ _value:
         remedy: Add disks; with few of them a lost one leaves a large share without its third copy.
 """
 
-KEYS = ("monitors", "managers", "devices", "addresses", "pools", "clients", "crush_rules")
+KEYS = ("monitors", "managers", "devices", "addresses", "pools", "clients", "crush_rules", "single")
 
 
 def findings(layout: object) -> dict[str, list[dict[str, str]]]:

@@ -23,7 +23,10 @@ _POOL_OF_CAP = re.compile(r"\bpool[= ]\s*([A-Za-z0-9_.-]+)")
 
 @dataclass(frozen=True, slots=True)
 class CephLayout:
-    """Hosts of the monitors and managers, devices by OSD host, addresses by host, and what is wanted of the cluster."""
+    """Hosts of the monitors and managers, devices by OSD host, addresses by host, and what is wanted of the cluster.
+
+    A ``single`` host may be the only one: it has one monitor, and the replicas of its pools are on different OSDs.
+    """
 
     monitors: Sequence[str]
     managers: Sequence[str]
@@ -32,6 +35,7 @@ class CephLayout:
     pools: Sequence[Mapping[str, t.Any]]
     clients: Mapping[str, Mapping[str, str]]
     crush_rules: Sequence[Mapping[str, str]]
+    single: bool
 
 
 def refusals(layout: CephLayout) -> list[Finding]:
@@ -56,9 +60,10 @@ def _without_address(layout: CephLayout) -> Iterator[Finding]:
 
 
 def _daemons(layout: CephLayout) -> Iterator[Finding]:
-    if len(layout.monitors) < 3:
+    if len(layout.monitors) < (1 if layout.single else 3):
         expected = "3 or more, so that a majority survives the loss of one"
-        yield Finding("group ceph_mon", _counted(layout.monitors), expected, "Add monitors.")
+        remedy = "Add monitors. To learn with one host, set cloud_single_host."
+        yield Finding("group ceph_mon", _counted(layout.monitors), expected, remedy)
     if not layout.managers:
         yield Finding("group ceph_mgr", "none", "2 or more", "Add managers, for instance on the hosts of the monitors.")
 
@@ -74,6 +79,7 @@ def _devices(layout: CephLayout) -> Iterator[Finding]:
 
 def _pools(layout: CephLayout) -> Iterator[Finding]:
     domains = {rule["name"]: rule.get("failure_domain", "host") for rule in layout.crush_rules}
+    default = "osd" if layout.single else "host"
     osds = sum(map(len, layout.devices.values()))
     places = {"host": len([host for host, devices in layout.devices.items() if devices]), "osd": osds}
     names = [pool["name"] for pool in layout.pools]
@@ -85,7 +91,7 @@ def _pools(layout: CephLayout) -> Iterator[Finding]:
             validate(wanted)
         except LifeboatError as error:
             yield Finding(error.thing, error.found, error.expected, error.remedy)
-        domain = domains.get(wanted.crush_rule or "", "host")
+        domain = domains.get(wanted.crush_rule or "", default)
         size = wanted.size or 3
         # How many racks there are is known to the cluster alone; the module that makes the pool asks it.
         if not wanted.force and domain in places and places[domain] < size:

@@ -21,6 +21,7 @@ GOOD: dict[str, t.Any] = {
     "pools": [{"name": "images", "size": 3, "min_size": 2, "pg_num": 32, "application": "rbd"}],
     "clients": {"client.glance": {"mon": "profile rbd", "osd": "profile rbd pool=images"}},
     "crush_rules": [],
+    "single": False,
 }
 DISKS = ["/dev/sdb"]
 
@@ -68,6 +69,14 @@ def test_places_are_counted_by_the_rule_of_the_pool() -> None:
     assert refused("osd", 13) and refused("host", 4)
     # The cluster alone knows its racks.
     assert refused("rack", 5) == []
+
+
+def test_a_single_host_may_have_one_monitor_and_its_replicas_on_its_disks() -> None:
+    alone: dict[str, t.Any] = {"monitors": HOSTS[:1], "managers": HOSTS[:1], "single": True}
+    disks = [f"/dev/sd{letter}" for letter in "bcd"]
+    assert of("refusals", **alone, devices={"stor1": disks}) == []
+    assert of("refusals", **alone, devices={"stor1": disks[:2]})
+    assert of("refusals", **(alone | {"monitors": []}), devices={"stor1": disks})
 
 
 @pytest.mark.parametrize(
