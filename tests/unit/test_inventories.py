@@ -30,6 +30,7 @@ PLAY = {
                     "networks": "{{ cloud_networks }}",
                     "interfaces": "{{ cloud_interfaces }}",
                     "hosts": "{{ groups.cloud }}",
+                    "packages": "{{ _cloud_packages_to_come }}",
                 }
             },
             "run_once": True,
@@ -56,6 +57,9 @@ def test_an_inventory_is_accepted(name: str, tmp_path: Path) -> None:
     seen = json.loads(out.read_text(encoding="utf-8"))
     assert seen["findings"] == []
     assert seen["hosts"]
+    # Of the first host, a controller.
+    assert "keystone" in seen["packages"]
+    assert ("libvirt0" in seen["packages"]) == (name in {"hyperconverged", "single"})
     assert set(seen["interfaces"]) == set(seen["networks"]) == {"management", "tenant", "storage", "public"}
 
 
