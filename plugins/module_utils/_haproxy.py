@@ -50,6 +50,16 @@ class Statistics:
     version: str
     backends: Mapping[str, Mapping[str, Server]]
 
+    @property
+    def silent(self) -> list[str]:
+        """The backends that have servers, none of which takes requests, by name."""
+        up = ("UP", "no check")
+        return sorted(
+            name
+            for name, servers in self.backends.items()
+            if not any(server.status.startswith(up) for server in servers.values())
+        )
+
 
 def statistics(path: str, timeout_s: float) -> Statistics:
     """Ask the HAProxy at the socket ``path``; LifeboatError when it does not answer within about ``timeout_s``."""

@@ -61,6 +61,12 @@ class Service(t.Protocol):
     def put(self, url: str, **options: t.Any) -> t.Any:
         """The response to a PUT."""
 
+    def post(self, url: str, **options: t.Any) -> t.Any:
+        """The response to a POST."""
+
+    def delete(self, url: str, **options: t.Any) -> t.Any:
+        """The response to a DELETE."""
+
 
 class Cloud(t.Protocol):
     """What is used of openstack.connection.Connection. Reading an attribute finds the service in the catalog."""
@@ -202,9 +208,24 @@ def write(service: Service, url: str, body: Json, microversion: str | None = Non
     return _body_of(service.put(url, microversion=microversion, json=body))
 
 
-def _body_of(response: t.Any) -> Json:
+def act(service: Service, url: str, action: Json, microversion: str | None = None) -> None:
+    """Ask for ``action`` by a POST whose answer says only that it was taken; RefusalError for an error status."""
+    refuse_error(service.post(url, microversion=microversion, json=action))
+
+
+def remove(service: Service, url: str, microversion: str | None = None) -> None:
+    """Ask for a DELETE; RefusalError for an error status."""
+    refuse_error(service.delete(url, microversion=microversion))
+
+
+def refuse_error(response: t.Any) -> None:
+    """RefusalError for an error status."""
     if response.status_code >= 400:
         raise RefusalError(response.request.method, response.url, response.status_code, _message_of(response))
+
+
+def _body_of(response: t.Any) -> Json:
+    refuse_error(response)
     body: Json = response.json()
     return body
 

@@ -71,6 +71,11 @@ load_balancer:
             redispatches: 0
             since_change_s: 512
             address: 10.98.0.11:5000
+    silent:
+      description: The backends that have servers, none of which takes requests.
+      type: list
+      elements: str
+      sample: [image]
 """
 
 import dataclasses
@@ -88,7 +93,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def read(module: AnsibleModule) -> dict[str, t.Any]:
     said = statistics(module.params["socket"], module.params["timeout"])
-    return {"load_balancer": dataclasses.asdict(said)}
+    return {"load_balancer": {**dataclasses.asdict(said), "silent": said.silent}}
 
 
 def main() -> None:

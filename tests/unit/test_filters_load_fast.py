@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 FILTERS = [path.stem for path in sorted((Path(__file__).parents[2] / "plugins/filter").glob("[a-z]*.py"))]
-SLOW = {"http.client", "keystoneauth1", "openstack", "requests", "rados", "rbd", "libvirt", "urllib3"}
+SLOW = {"cryptography", "http.client", "keystoneauth1", "openstack", "requests", "rados", "rbd", "libvirt", "urllib3"}
 
 
 def test_no_filter_imports_what_is_slow() -> None:

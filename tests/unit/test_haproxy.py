@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._haproxy import (
+    Server,
+    Statistics,
     parse_statistics,
     parse_version,
     statistics,
@@ -41,6 +43,21 @@ def test_a_server_that_is_down() -> None:
     assert (server.status, server.check, server.downtime_s, server.since_change_s) == ("DOWN", "L4CON", 34, 12)
     assert (server.connection_errors, server.response_errors, server.retries, server.redispatches) == (3, 1, 2, 5)
     assert (server.sessions, server.sessions_total, server.address) == (1, 424, "10.98.0.12:5000")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "silent"),
+    [
+        (["UP", "DOWN"], []),
+        (["UP 1/2"], []),
+        (["no check"], []),
+        (["DOWN", "MAINT"], ["image"]),
+        (["DOWN 1/2"], ["image"]),
+    ],
+)
+def test_a_backend_is_silent_when_none_of_its_servers_takes_requests(statuses: list[str], silent: list[str]) -> None:
+    servers = {f"ctl{number}": Server(status=status) for number, status in enumerate(statuses)}
+    assert Statistics("3.0.11", {"image": servers, "identity": {"ctl1": Server(status="UP")}}).silent == silent
 
 
 def test_backup_and_intermediate_states() -> None:

@@ -1,0 +1,135 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""Servers of Nova: how one is found, where it is, and what Nova notes of each action on it."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read, read_list
+
+if t.TYPE_CHECKING:
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Json, Service
+
+# 2.84 (Ussuri) tells of each event why it failed. At 2.95 and later an evacuated server would be left stopped.
+MICROVERSION = "2.84"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server as Nova has it. ``task`` is what Nova does with it now, None when nothing."""
+
+    id: str
+    name: str
+    host: str
+    status: str
+    task: str | None
+    launched_at: str | None
+    fault: str
+
+    @classmethod
+    def parse(cls, body: Json) -> Server:
+        """From an answer of C(servers)."""
+        return cls(
+            id=body["id"],
+            name=body["name"],
+            host=body.get("OS-EXT-SRV-ATTR:host") or "",
+            status=body["status"],
+            task=body.get("OS-EXT-STS:task_state"),
+            launched_at=body.get("OS-SRV-USG:launched_at"),
+            fault=body.get("fault", {}).get("message", ""),
+        )
+
+    def __str__(self) -> str:
+        return f"server {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of an action; times in UTC, ``seconds`` None while it lasts."""
+
+    name: str
+    host: str | None
+    began: str
+    seconds: float | None
+    result: str | None
+    details: str
+
+    @classmethod
+    def parse(cls, body: Json) -> Event:
+        """From an event of C(os-instance-actions)."""
+        began, ended = body["start_time"], body["finish_time"]
+        return cls(
+            name=body["event"].partition("_")[2],
+            host=body.get("host"),
+            began=began,
+            seconds=round((moment(ended) - moment(began)).total_seconds(), 3) if ended else None,
+            result=body["result"],
+            details=body.get("details") or "",
+        )
+
+
+def moment(text: str) -> datetime:
+    """A time as Nova writes it: ISO 8601 in UTC without a zone."""
+    return datetime.fromisoformat(text)
+
+
+def find_server(compute: Service, name: str) -> Server:
+    """The server of that UUID or name, of any project; LifeboatError when there is not exactly one."""
+    try:
+        uuid.UUID(name)
+    except ValueError:
+        return _find_by_name(compute, name)
+    try:
+        return read_server(compute, name)
+    except RefusalError as refusal:
+        if refusal.status != 404:
+            raise
+        raise _not_one(name, "no server of that UUID") from refusal
+
+
+def _find_by_name(compute: Service, name: str) -> Server:
+    # Nova reads the name as a regular expression of its database.
+    query = {"all_tenants": "true", "name": f"^{re.escape(name)}$"}
+    bodies = read_list(compute, "/servers/detail", "servers", MICROVERSION, **query)
+    servers = [Server.parse(body) for body in bodies if body["name"] == name]
+    if len(servers) == 1:
+        return servers[0]
+    if not servers:
+        raise _not_one(name, "no server of that name")
+    raise _not_one(name, f"{len(servers)} servers of that name: {', '.join(sorted(each.id for each in servers))}")
+
+
+def _not_one(name: str, found: str) -> LifeboatError:
+    return LifeboatError(f"server {name}", found, "one", "Give the server's UUID, as a user who may see it.")
+
+
+def read_server(compute: Service, key: str) -> Server:
+    """The server of that UUID; RefusalError when there is none."""
+    return Server.parse(read(compute, f"/servers/{key}", MICROVERSION)["server"])
+
+
+def servers_on(compute: Service, host: str) -> list[Server]:
+    """All servers whose host is ``host``, of all projects, by name."""
+    query = {"all_tenants": "true", "host": host}
+    bodies = read_list(compute, "/servers/detail", "servers", MICROVERSION, **query)
+    return sorted((Server.parse(body) for body in bodies), key=lambda server: (server.name, server.id))
+
+
+def events_of(compute: Service, server: Server, action: str) -> list[Event]:
+    """The steps of the latest ``action`` on the server, in their order."""
+    url = f"/servers/{server.id}/os-instance-actions"
+    bodies = read_list(compute, url, "instanceActions", MICROVERSION)
+    # Nova gives the latest first.
+    found = [each for each in bodies if each["action"] == action]
+    if not found:
+        return []
+    bodies = read(compute, f"{url}/{found[0]['request_id']}", MICROVERSION)["instanceAction"]["events"]
+    return sorted(map(Event.parse, bodies), key=lambda event: event.began)
