@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ansible.errors import AnsibleFilterError
@@ -41,7 +41,9 @@ options:
 EXAMPLES = r"""
 - name: Say whose certificate is due
   ansible.builtin.debug:
-    msg: "{{ {'ctl1': ['DNS:ctl1', 'IP:10.0.0.11']} | lifeboat.cloud.certificates_due(directory='pki', renewal='30d') }}"
+    msg: "{{ names | lifeboat.cloud.certificates_due(directory='/etc/pki/cloud', renewal='30d') }}"
+  vars:
+    names: {ctl1: [DNS:ctl1, IP:10.0.0.11]}
 """
 
 RETURN = r"""
@@ -58,7 +60,7 @@ def certificates_due(names: dict[str, list[str]], directory: str, renewal: str) 
         least = timedelta(seconds=seconds(renewal, "renewal of certificates"))
     except LifeboatError as error:
         raise AnsibleFilterError(str(error)) from error
-    needed_until = datetime.now(timezone.utc) + least
+    needed_until = datetime.now(UTC) + least
     return [host for host in names if _is_due(Path(directory) / f"{host}.crt", set(names[host]), needed_until)]
 
 

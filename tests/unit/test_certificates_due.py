@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from ansible.errors import AnsibleFilterError
@@ -19,8 +19,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 NAMES = ["DNS:ctl1", "IP:10.0.0.11"]
 
 
-def make(path, days, alternatives=(x509.DNSName("ctl1"), x509.IPAddress(ipaddress.ip_address("10.0.0.11")))):
-    now = datetime.now(timezone.utc)
+ALTERNATIVES = (x509.DNSName("ctl1"), x509.IPAddress(ipaddress.ip_address("10.0.0.11")))
+
+
+def make(path, days, alternatives=ALTERNATIVES):
+    now = datetime.now(UTC)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ctl1")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
@@ -56,5 +59,5 @@ def test_one_that_is_not_there_or_cannot_be_read_is_due(tmp_path):
 
 
 def test_a_renewal_that_is_no_duration_is_refused(tmp_path):
-    with pytest.raises(AnsibleFilterError, match="30 days.*a duration"):
+    with pytest.raises(AnsibleFilterError, match=r"30 days.*a duration"):
         due(tmp_path, renewal="30 days")
