@@ -13,6 +13,7 @@ import re
 import typing as t
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._command import output_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import Finding
@@ -21,11 +22,15 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _TIMEOUT_S = 20.0
+_SSH_KEY = Path("/etc/ssh/ssh_host_ed25519_key.pub")
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """``addresses`` by interface, ``users`` as UID:GID by name, members of ``groups`` by name, versions by package."""
+    """``addresses`` by interface, ``users`` as UID:GID by name, members of ``groups`` by name, versions by package.
+
+    ``ssh_key`` is the public key by which its SSH server is known, empty where there is none.
+    """
 
     architecture: str
     addresses: Mapping[str, Sequence[str]]
@@ -33,6 +38,7 @@ class Host:
     groups: Mapping[str, Sequence[str]]
     packages: Mapping[str, str]
     candidates: Mapping[str, str]
+    ssh_key: str
 
 
 def look(users: Sequence[str], candidates: Sequence[str]) -> Host:
@@ -47,6 +53,8 @@ def look(users: Sequence[str], candidates: Sequence[str]) -> Host:
         groups={group.gr_name: group.gr_mem for group in grp.getgrall()},
         packages=packages,
         candidates=parse_candidates(policy),
+        # The comment behind it names the host as its installer called it.
+        ssh_key=" ".join(_SSH_KEY.read_text().split()[:2]) if _SSH_KEY.exists() else "",
     )
 
 

@@ -38,6 +38,8 @@ if t.TYPE_CHECKING:
 _PAUSE_S = 0.5
 # How long Nova may take to take back what it was asked to abort, or to end what it was asked to force.
 _GRACE_S = 120.0
+# How long after the end of a migration Nova may still write what it notes of it.
+_LATE_S = 30.0
 _BLOCK: dict[str, str | bool] = {"auto": "auto", "shared": False, "block": True}
 _ACTIONS = {"live": "live-migration", "cold": "migrate"}
 # What a server may be doing for each kind of migration, as Nova's API decides it.
@@ -85,6 +87,7 @@ class Receipt:
     destination: str | None = None
     actions: list[str] = field(default_factory=list)
     record: Record | None = None
+    warnings: list[str] = field(default_factory=list)
     timeline: list[State] = field(default_factory=list)
     phases: list[Event] = field(default_factory=list)
     transferred: dict[str, int] = field(default_factory=dict)
@@ -193,6 +196,14 @@ def _failure(compute: Service, server: Server, kind: str) -> str:
     return "; ".join(f"{event.name}: {event.details or 'failed'}" for event in events if event.result == "Error")
 
 
+def _late_failure(compute: Service, server: Server, kind: str) -> str:
+    """As _failure, waited for, since Nova writes it after the record."""
+    end = time.monotonic() + _LATE_S
+    while not (reason := _failure(compute, server, kind)) and time.monotonic() < end:
+        time.sleep(_PAUSE_S)
+    return reason or "Nova gives no reason"
+
+
 def _failed(server: Server, found: str, wanted: Wanted) -> LifeboatError:
     where = f"on {wanted.host}" if wanted.host else f"away from {wanted.away_from or server.host}"
     remedy = f"The server is {server.status} on {server.host}. Read the logs of nova-scheduler and nova-compute."
@@ -208,8 +219,14 @@ def _finish(compute: Service, server: Server, record: Record, wanted: Wanted, re
         server, record = _settle(compute, server, record, wanted, receipt)
         receipt.record = record
     receipt.phases = events_of(compute, server, _ACTIONS[record.kind])
+    arrived = wanted.fulfilled_by(server.host) and server.host != record.source
+    if record.failed and not arrived:
+        reason = _late_failure(compute, server, record.kind)
+        raise _failed(server, f"a migration that is {record.status}: {reason}", wanted)
     if record.failed:
-        raise _failed(server, f"a migration that is {record.status}: {_failure(compute, server, record.kind)}", wanted)
+        receipt.warnings.append(
+            f"Nova's record of migration {record.id} says {record.status}, yet {server} has arrived."
+        )
     if record.status != "reverted" and not wanted.fulfilled_by(server.host):
         raise _failed(server, f"host {server.host} after a migration that is {record.status}", wanted)
     return server
@@ -222,7 +239,10 @@ def _watch(compute: Service, record: Record, wanted: Wanted, receipt: Receipt) -
     measure: str | None = None
     while True:
         record, server = _look(compute, record, receipt, began)
-        if record.ended and not server.task:
+        # With what is left of an earlier failure Nova takes a record that it still works on for failed, and corrects it
+        # only at the very end.
+        doubtful = record.failed and server.host != record.source
+        if record.ended and not server.task and (not doubtful or time.monotonic() >= _since(receipt, began) + _LATE_S):
             if measure == "abort" and record.failed:
                 raise _failed(server, f"a migration that took over {wanted.timeout_s:.0f} s and was aborted", wanted)
             return server, record
@@ -247,6 +267,11 @@ def _look(compute: Service, record: Record, receipt: Receipt, began: float) -> t
     if last is None or (last.record, last.server, last.task) != (state.record, state.server, state.task):
         receipt.timeline.append(state)
     return record, server
+
+
+def _since(receipt: Receipt, began: float) -> float:
+    """Since when everything stands as it does, on the monotonic clock."""
+    return began + receipt.timeline[-1].at_s
 
 
 def _act_on_timeout(compute: Service, record: Record, wanted: Wanted, receipt: Receipt) -> str:

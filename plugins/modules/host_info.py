@@ -78,6 +78,10 @@ ansible_facts:
           description: The version of each of O(candidates) that is not installed and that apt knows.
           type: dict
           sample: {nova-common: "2:31.0.0-6"}
+        ssh_key:
+          description: The Ed25519 key by which its SSH server is known, empty where there is none.
+          type: str
+          sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC0ymAbTlpb0oCNn1xR9y5GWmVHnq4QQ1mCGGrUAdzUZ
 """
 
 import dataclasses

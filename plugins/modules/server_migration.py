@@ -276,6 +276,7 @@ def result_of(server: Server, receipt: Receipt) -> dict[str, t.Any]:
     return {
         "changed": bool(receipt.actions),
         "actions": receipt.actions,
+        "warnings": receipt.warnings,
         "server": shown,
         "source": receipt.source,
         "destination": receipt.destination,

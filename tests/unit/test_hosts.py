@@ -57,7 +57,9 @@ def hosts() -> dict[str, t.Any]:
     return {"a": host("10.0.0.1"), "b": host("10.0.0.2")}
 
 
-def test_a_host_is_read_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_is_read_in_one_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA root@installer\n")
+    monkeypatch.setattr(_hosts, "_SSH_KEY", tmp_path / "key.pub")
     asked: list[list[str]] = []
 
     def output_of(command: list[str], _timeout_s: float) -> str:
@@ -74,6 +76,7 @@ def test_a_host_is_read_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
         "groups": {group.gr_name: group.gr_mem for group in _hosts.grp.getgrall()},
         "packages": {"nova-common": "2:31.0.0-6", "libc6": "2.41-12"},
         "candidates": {"libvirt0": "11.3.0-3"},
+        "ssh_key": "ssh-ed25519 AAAA",
     }
     assert ["apt-cache", "policy", "libvirt0", "x"] in asked
 
