@@ -71,7 +71,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a server and the record of its migration said ``at_s`` seconds after the watch began."""
+    """What a server and the record of its migration said ``at_s`` seconds after the request."""
 
     at_s: float
     record: str
@@ -91,7 +91,17 @@ class Receipt:
     timeline: list[State] = field(default_factory=list)
     phases: list[Event] = field(default_factory=list)
     transferred: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the request."""
+        return round(time.monotonic() - self.began, 2)
+
+    @property
+    def unchanged_s(self) -> float:
+        """How long everything has stood as it does."""
+        return self.seconds - self.timeline[-1].at_s
 
 
 def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, Receipt]:
@@ -99,7 +109,6 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
     if wanted.host and wanted.host == wanted.away_from:
         found = f"{wanted.host} both as host and as away_from"
         raise LifeboatError(f"server {wanted.server}", found, "two hosts", "Leave away_from out.")
-    began = time.monotonic()
     server = find_server(compute, wanted.server)
     receipt = Receipt(source=server.host)
     record = _in_progress(compute, server)
@@ -117,9 +126,7 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
         return server, receipt
     if record is None:
         record = _begin(compute, server, wanted)
-    server = _finish(compute, server, record, wanted, receipt)
-    receipt.seconds = round(time.monotonic() - began, 2)
-    return server, receipt
+    return _finish(compute, server, record, wanted, receipt), receipt
 
 
 def _says(server: Server, wanted: Wanted) -> str:
@@ -234,20 +241,19 @@ def _finish(compute: Service, server: Server, record: Record, wanted: Wanted, re
 
 def _watch(compute: Service, record: Record, wanted: Wanted, receipt: Receipt) -> tuple[Server, Record]:
     """Until the record has ended and Nova does nothing with the server any more."""
-    began = time.monotonic()
-    end = began + wanted.timeout_s
+    end = time.monotonic() + wanted.timeout_s
     measure: str | None = None
     while True:
-        record, server = _look(compute, record, receipt, began)
+        record, server = _look(compute, record, receipt)
         # With what is left of an earlier failure Nova takes a record that it still works on for failed, and corrects it
         # only at the very end.
         doubtful = record.failed and server.host != record.source
-        if record.ended and not server.task and (not doubtful or time.monotonic() >= _since(receipt, began) + _LATE_S):
+        if record.ended and not server.task and (not doubtful or receipt.unchanged_s >= _LATE_S):
             if measure == "abort" and record.failed:
                 raise _failed(server, f"a migration that took over {wanted.timeout_s:.0f} s and was aborted", wanted)
             return server, record
         if time.monotonic() >= end:
-            found = f"a migration that is {record.status} after {time.monotonic() - began:.0f} s"
+            found = f"a migration that is {record.status} after {receipt.seconds:.0f} s"
             if measure or wanted.on_timeout == "leave" or record.kind != "live":
                 remedy = "Nova goes on with it; the next run of this module watches it further."
                 raise LifeboatError(str(server), found, "its end", remedy)
@@ -256,22 +262,17 @@ def _watch(compute: Service, record: Record, wanted: Wanted, receipt: Receipt) -
         time.sleep(_PAUSE_S)
 
 
-def _look(compute: Service, record: Record, receipt: Receipt, began: float) -> tuple[Record, Server]:
+def _look(compute: Service, record: Record, receipt: Receipt) -> tuple[Record, Server]:
     """How both stand now; noted when they have changed."""
     (record,) = [each for each in read_records(compute, {"instance_uuid": record.server}) if each.id == record.id]
     server = read_server(compute, record.server)
     if record.kind == "live" and not record.ended:
         receipt.transferred |= read_progress(compute, record)
-    state = State(round(time.monotonic() - began, 2), record.status, server.status, server.task)
+    state = State(receipt.seconds, record.status, server.status, server.task)
     last = receipt.timeline[-1] if receipt.timeline else None
     if last is None or (last.record, last.server, last.task) != (state.record, state.server, state.task):
         receipt.timeline.append(state)
     return record, server
-
-
-def _since(receipt: Receipt, began: float) -> float:
-    """Since when everything stands as it does, on the monotonic clock."""
-    return began + receipt.timeline[-1].at_s
 
 
 def _act_on_timeout(compute: Service, record: Record, wanted: Wanted, receipt: Receipt) -> str:
@@ -299,14 +300,14 @@ def _settle(
     before = server.host
     verb, status = ("confirmResize", "confirmed") if wanted.after_cold == "confirm" else ("revertResize", "reverted")
     act(compute, f"/servers/{server.id}/action", {verb: None}, MICROVERSION)
-    began = time.monotonic()
+    end = time.monotonic() + wanted.timeout_s
     while True:
-        record, server = _look(compute, record, receipt, began)
+        record, server = _look(compute, record, receipt)
         if record.status == status and not server.task and server.status != _WAITS:
             return server, record
         if server.status == "ERROR":
             raise _failed(server, f"an error while Nova was to {wanted.after_cold} it: {server.fault}", wanted)
-        if time.monotonic() >= began + wanted.timeout_s:
+        if time.monotonic() >= end:
             found = f"a record that is {record.status}, the server {server.status} on {server.host} (before: {before})"
             remedy = "Read nova-compute's log on both hosts; the next run of this module goes on."
             raise LifeboatError(str(server), found, f"{status} within {wanted.timeout_s:.0f} s", remedy)

@@ -170,7 +170,7 @@ seconds:
   type: float
   sample: 9.31
 timeline:
-  description: Each state that was seen, with the seconds since the watch began. It is looked every half second.
+  description: Each state that was seen, with the seconds since the request. It is looked every half second.
   returned: success
   type: list
   elements: dict
@@ -266,6 +266,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     )
     with opened(params) as cloud:
         server, receipt = converge(cloud.compute, wanted, dry_run=module.check_mode)
+    for warning in receipt.warnings:
+        module.warn(warning)
     return result_of(server, receipt)
 
 
@@ -276,7 +278,6 @@ def result_of(server: Server, receipt: Receipt) -> dict[str, t.Any]:
     return {
         "changed": bool(receipt.actions),
         "actions": receipt.actions,
-        "warnings": receipt.warnings,
         "server": shown,
         "source": receipt.source,
         "destination": receipt.destination,

@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keystone, Nova 2.53, Placement 1.20 and Neutron over HTTP, for tests.
+"""Keystone, Nova 2.53 and 2.84, Placement 1.20 and Neutron over HTTP, for tests.
 
 The shapes are those of the services' own API samples (nova/doc/api_samples, placement/api-ref/source/samples, the
 agents of neutron/plugins/ml2/drivers/ovn), and what the services would refuse is refused, wrong microversions included.
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ansible_collections.lifeboat.cloud.tests.unit.keystone_over_http import Api, KeystoneOverHttp
 
-MICROVERSIONS = {"compute": "compute 2.53", "placement": "placement 1.20", "network": None}
+MICROVERSIONS = {"compute": {"compute 2.53", "compute 2.84"}, "placement": {"placement 1.20"}, "network": {None}}
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,12 @@ class CloudApi(Api):
         if self.server.busy:
             self.server.busy -= 1
             return (503,)
-        if self.headers.get("OpenStack-API-Version") != MICROVERSIONS[area]:
+        if self.headers.get("OpenStack-API-Version") not in MICROVERSIONS[area]:
             return 406, {"computeFault": {"code": 406, "message": "Version is not supported by the API."}}
         if area in self.server.forbidden:
             return 403, {"forbidden": {"code": 403, "message": "Policy doesn't allow it to be performed."}}
-        return getattr(self, area)(call, rest)
+        moved = self.server.moving and area == "compute" and self.server.moving.answer(call, rest[1:])
+        return moved or getattr(self, area)(call, rest)
 
     def service_versions(self, area):
         link = f"{self.server.url}/{area}"
@@ -248,7 +249,10 @@ for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
 
 
 class CloudOverHttp(KeystoneOverHttp):
-    """A cloud whose parts are lists to be filled; ``calls`` are the requests to all services but Keystone."""
+    """A cloud whose parts are lists to be filled; ``calls`` are the requests to all services but Keystone.
+
+    ``moving`` may be a MovingNova, for what happens to servers.
+    """
 
     handler = CloudApi
 
@@ -257,6 +261,7 @@ class CloudOverHttp(KeystoneOverHttp):
         self.calls = []
         self.services, self.hypervisors, self.aggregates, self.running, self.agents = [], [], [], [], []
         self.providers = {}
+        self.moving = None
         self.page_size = 0
         self.busy = 0
         self.evacuations = 0

@@ -1,0 +1,172 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Servers of Nova 2.84 that move: each look at a server goes one step on in what happens to it.
+
+The steps are those seen on a cloud of Nova 31; refusals have the words of nova/api/openstack/compute.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass, field
+
+# Of the record and the server: status, status, task, whether the server has arrived.
+LIVE = [
+    ("accepted", "MIGRATING", "migrating", False),
+    ("preparing", "MIGRATING", "migrating", False),
+    ("running", "MIGRATING", "migrating", False),
+    ("running", "ACTIVE", None, True),
+    ("completed", "ACTIVE", None, True),
+]
+LIVE_FAILS = [*LIVE[:3], ("error", "ACTIVE", None, False)]
+LIVE_STUCK = [*LIVE[:2], *[LIVE[2]] * 10_000]
+LIVE_WITH_WRONG_RECORD = [
+    *LIVE[:3],
+    ("error", "MIGRATING", "migrating", False),
+    ("error", "ACTIVE", None, True),
+    LIVE[4],
+]
+LIVE_WITH_LASTING_WRONG_RECORD = LIVE_WITH_WRONG_RECORD[:-1]
+COLD = [
+    ("pre-migrating", "RESIZE", "resize_prep", False),
+    ("migrating", "RESIZE", "resize_migrating", False),
+    ("finished", "VERIFY_RESIZE", None, True),
+]
+COLD_FAILS = [*COLD[:2], ("error", "ACTIVE", None, False)]
+CONFIRM = [("confirming", "VERIFY_RESIZE", None, True), ("confirmed", "VERIFY_RESIZE", None, True)]
+REVERT = [("reverting", "REVERT_RESIZE", "resize_reverting", True)]
+
+
+@dataclass
+class Moving:
+    """A server, where it is and what happens to it next."""
+
+    id: str
+    name: str
+    host: str
+    status: str = "ACTIVE"
+    task: str | None = None
+    steps: list = field(default_factory=list)
+    record: dict | None = None
+
+
+class MovingNova:
+    """``script``: what happens after a request to move; ``destination``: what the scheduler chooses."""
+
+    def __init__(self, *servers):
+        self.servers = {server.id: server for server in servers}
+        self.records, self.actions = [], []
+        self.script = {"live": LIVE, "cold": COLD}
+        self.destination, self.details = "cmp2", "No valid host was found."
+        self.numbers = itertools.count(1, 3)
+
+    def answer(self, call, rest):
+        """Status and body, or None for what is not about servers that move."""
+        match [call.method, *rest]:
+            case ["GET", "servers", "detail"]:
+                wanted = call.query.get("name", "")
+                found = [each for each in self.servers.values() if re.search(wanted, each.name)]
+                host = call.query.get("host")
+                return 200, {"servers": [self.body(each) for each in found if host in (None, each.host)]}
+            case ["GET", "servers", key]:
+                if key not in self.servers:
+                    return 404, {"itemNotFound": {"code": 404, "message": f"Instance {key} could not be found."}}
+                self.step(self.servers[key])
+                return 200, {"server": self.body(self.servers[key])}
+            case ["GET", "os-migrations"]:
+                key = call.query.get("instance_uuid")
+                return 200, {"migrations": [each for each in self.records if key in (None, each["instance_uuid"])]}
+            case [method, "servers", key, *of_server]:
+                return self.answer_of_server(self.servers[key], method, of_server, call.body)
+        return None
+
+    def answer_of_server(self, server, method, rest, body):
+        match [method, *rest]:
+            case ["POST", "action"]:
+                return self.act(server, body)
+            case ["GET", "os-instance-actions"]:
+                return 200, {"instanceActions": [each for each in self.actions if each["instance_uuid"] == server.id]}
+            case ["GET", "os-instance-actions", request]:
+                (action,) = [each for each in self.actions if each["request_id"] == request]
+                return 200, {"instanceAction": {**action, "events": self.events(server)}}
+            case [method, "migrations", number, *_]:
+                return self.running(server, method, int(number), body)
+        return None
+
+    @staticmethod
+    def body(server):
+        return {
+            "id": server.id,
+            "name": server.name,
+            "status": server.status,
+            "OS-EXT-SRV-ATTR:host": server.host,
+            "OS-EXT-STS:task_state": server.task,
+            "OS-SRV-USG:launched_at": "2026-11-22T02:52:54.000000",
+        }
+
+    def step(self, server):
+        if not server.steps:
+            return
+        record, server.status, server.task, arrived = server.steps.pop(0)
+        server.record |= {"status": record}
+        server.host = server.record["dest_compute" if arrived else "source_compute"]
+
+    def act(self, server, body):
+        (verb,) = body
+        if verb in ("confirmResize", "revertResize"):
+            if server.status != "VERIFY_RESIZE":
+                return 409, {"conflictingRequest": {"code": 409, "message": f"Cannot '{verb}' instance {server.id}"}}
+            server.steps = [*CONFIRM, ("confirmed", "ACTIVE", None, True)]
+            if verb == "revertResize":
+                server.steps = [*REVERT, ("reverted", "ACTIVE", None, False)]
+            return 202, {}
+        kind = {"os-migrateLive": "live", "migrate": "cold"}[verb]
+        if kind == "live":
+            assert body[verb].keys() == {"host", "block_migration"}
+        self.note(server, {"live": "live-migration", "cold": "migrate"}[kind])
+        if self.script[kind] is None:
+            return 202, {}
+        self.begin(server, kind, body[verb]["host"] or self.destination)
+        return 202, {}
+
+    def note(self, server, action):
+        request = f"req-{len(self.actions)}"
+        entry = {"action": action, "instance_uuid": server.id, "request_id": request}
+        self.actions.insert(0, entry | {"start_time": "2026-11-22T02:53:54.000000", "message": None})
+
+    def begin(self, server, kind, destination):
+        number = next(self.numbers)
+        server.record = {
+            "id": number,
+            "uuid": f"migration-{number}",
+            "instance_uuid": server.id,
+            "migration_type": {"live": "live-migration", "cold": "migration"}[kind],
+            "status": "accepted",
+            "source_compute": server.host,
+            "dest_compute": destination,
+            "created_at": f"2026-11-22T02:53:{number:02}.000000",
+            "updated_at": None,
+        }
+        self.records.insert(0, server.record)
+        server.steps = list(self.script[kind])
+
+    def events(self, server):
+        failed = self.script["live"] is None or (server.record or {}).get("status") == "error"
+        event = {"event": "conductor_live_migrate_instance", "host": "ctl1", "result": "Error" if failed else "Success"}
+        times = {"start_time": "2026-11-22T02:53:54.000000", "finish_time": "2026-11-22T02:54:04.000000"}
+        return [event | times | {"details": self.details if failed else None}]
+
+    def running(self, server, method, number, body):
+        if server.record["id"] != number or server.task is None:
+            return 404, {"itemNotFound": {"code": 404, "message": f"Migration {number} not found"}}
+        if method == "GET":
+            counts = {"memory_total_bytes": 200, "memory_processed_bytes": 150, "memory_remaining_bytes": 50}
+            return 200, {"migration": server.record | counts | {"disk_total_bytes": None}}
+        if method == "DELETE":
+            server.steps = [("cancelled", "ACTIVE", None, False)]
+        else:
+            assert body == {"force_complete": None}
+            server.steps = LIVE[3:]
+        return 202, {}

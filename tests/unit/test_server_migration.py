@@ -1,0 +1,188 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moving a server of Nova, over HTTP as Nova takes it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _server_migration
+from ansible_collections.lifeboat.cloud.plugins.modules import server_migration
+from ansible_collections.lifeboat.cloud.tests.unit import moving_nova
+from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import service
+from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import Moving, MovingNova
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
+
+UUID = "16fe8c23-1858-4770-93fa-b6cc82d2ec84"
+
+
+@pytest.fixture
+def nova(cloud, monkeypatch):
+    """web-1 on cmp1, three computes of which cmp3 is disabled and cmp4 down, and waits in steps of 1 ms."""
+    monkeypatch.setattr(_server_migration, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(_server_migration, "_LATE_S", 0.05)
+    monkeypatch.setattr(_server_migration, "_GRACE_S", 0.5)
+    cloud.services = [
+        service("cmp1"),
+        service("cmp2"),
+        service("cmp3", status="disabled"),
+        service("cmp4", state="down"),
+    ]
+    cloud.moving = MovingNova(Moving(UUID, "web-1", "cmp1"), Moving(UUID[::-1].replace("-", "0"), "web-10", "cmp1"))
+    return cloud
+
+
+def run(nova, check=False, **options):
+    nova.calls.clear()
+    return run_module(server_migration.main, check, **{**nova.options, "server": "web-1", **options})
+
+
+def requests(nova):
+    return [call.body for call in nova.calls if call.method == "POST"]
+
+
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [
+        ({"host": "cmp2"}, {"os-migrateLive": {"host": "cmp2", "block_migration": "auto"}}),
+        ({"host": "cmp2", "storage": "block"}, {"os-migrateLive": {"host": "cmp2", "block_migration": True}}),
+        ({"host": "cmp2", "storage": "shared"}, {"os-migrateLive": {"host": "cmp2", "block_migration": False}}),
+        ({"away_from": "cmp1"}, {"os-migrateLive": {"host": None, "block_migration": "auto"}}),
+        ({"host": "cmp2", "kind": "cold", "after_cold": "leave"}, {"migrate": {"host": "cmp2"}}),
+    ],
+)
+def test_it_is_foretold_asked_for_once_and_watched_to_its_end(nova, options, body):
+    would = run(nova, check=True, **options)
+    assert requests(nova) == []
+    did = run(nova, **options)
+    assert requests(nova) == [body]
+    assert would["actions"] == did["actions"] and would["changed"] and did["changed"]
+    assert (did["source"], did["destination"], did["server"]["host"]) == ("cmp1", "cmp2", "cmp2")
+    assert did["phases"][0]["name"] == "live_migrate_instance" and did["phases"][0]["seconds"] == 10.0
+
+
+def test_a_server_that_is_active_again_is_watched_until_its_record_is_closed(nova):
+    did = run(nova, host="cmp2")
+    seen = [(state["record"], state["server"]) for state in did["timeline"]]
+    assert seen[-2:] == [("running", "ACTIVE"), ("completed", "ACTIVE")]
+    assert did["migration"]["status"] == "completed" and did["migration"]["kind"] == "live"
+    assert did["transferred"] == {"memory_total": 200, "memory_processed": 150, "memory_remaining": 50}
+    times = [state["at_s"] for state in did["timeline"]]
+    assert times == sorted(times) and did["seconds"] >= times[-1]
+
+
+def test_where_it_is_already_nothing_is_done(nova):
+    for options in ({"host": "cmp1"}, {"away_from": "cmp2"}, {"host": "cmp1", "server": UUID}):
+        assert run(nova, **options)["changed"] is False
+        assert requests(nova) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "status", "host", "changes"),
+    [
+        ("confirm", "confirmed", "cmp2", ["confirmResize"]),
+        ("revert", "reverted", "cmp1", ["revertResize"]),
+        ("leave", "finished", "cmp2", []),
+    ],
+)
+def test_a_cold_migration_is_confirmed_reverted_or_left(nova, after, status, host, changes):
+    did = run(nova, away_from="cmp1", kind="cold", after_cold=after)
+    assert (did["migration"]["status"], did["server"]["host"]) == (status, host)
+    assert [next(iter(body)) for body in requests(nova)] == ["migrate", *changes]
+
+
+@pytest.mark.parametrize("after", ["confirm", "revert"])
+def test_a_cold_migration_that_waits_is_gone_on_with(nova, after):
+    run(nova, host="cmp2", kind="cold", after_cold="leave")
+    did = run(nova, host="cmp2", kind="cold", after_cold=after)
+    assert [next(iter(body)) for body in requests(nova)] == [f"{after}Resize"]
+    assert (did["source"], did["destination"]) == ("cmp1", "cmp2")
+
+
+def test_a_live_migration_that_is_under_way_is_watched_and_not_begun_again(nova):
+    server = nova.moving.servers[UUID]
+    nova.moving.begin(server, "live", "cmp2")
+    nova.moving.note(server, "live-migration")
+    did = run(nova, host="cmp2")
+    assert requests(nova) == [] and did["server"]["host"] == "cmp2"
+    assert did["actions"] == ["go on with the live migration of server web-1 from cmp1"]
+
+
+def test_one_under_way_to_elsewhere_is_refused(nova):
+    nova.moving.begin(nova.moving.servers[UUID], "live", "cmp4")
+    done = run(nova, host="cmp2")
+    assert done["failed"] and "from cmp1 to cmp4" in done["found"] and requests(nova) == []
+
+
+def test_one_that_fails_leaves_the_server_and_tells_why(nova):
+    nova.moving.script["live"] = moving_nova.LIVE_FAILS
+    done = run(nova, host="cmp2")
+    assert done["failed"] and "error: live_migrate_instance: No valid host" in done["found"]
+    assert "ACTIVE on cmp1" in done["remedy"]
+
+
+def test_one_without_a_record_tells_why(nova):
+    nova.moving.script["live"] = None
+    assert "no migration: live_migrate_instance: No valid host" in run(nova, host="cmp2")["found"]
+
+
+def test_a_record_that_nova_takes_for_failed_and_corrects_is_a_success(nova):
+    nova.moving.script["live"] = moving_nova.LIVE_WITH_WRONG_RECORD
+    did = run(nova, host="cmp2")
+    assert (did["server"]["host"], did["migration"]["status"]) == ("cmp2", "completed")
+
+
+def test_a_server_that_has_arrived_counts_more_than_its_record(nova):
+    nova.moving.script["live"] = moving_nova.LIVE_WITH_LASTING_WRONG_RECORD
+    did = run(nova, host="cmp2")
+    assert (did["server"]["host"], did["migration"]["status"]) == ("cmp2", "error")
+
+
+@pytest.mark.parametrize(
+    ("options", "outcome"),
+    [({"on_timeout": "abort"}, "aborted"), ({"on_timeout": "leave"}, "running after")],
+)
+def test_one_that_takes_too_long_is_aborted_or_left(nova, options, outcome):
+    nova.moving.script["live"] = moving_nova.LIVE_STUCK
+    done = run(nova, host="cmp2", migration_timeout=0.1, **options)
+    assert done["failed"] and outcome in done["found"]
+    assert nova.moving.servers[UUID].host == "cmp1"
+    assert ("DELETE" in {call.method for call in nova.calls}) == (options["on_timeout"] == "abort")
+
+
+def test_one_that_takes_too_long_is_forced(nova):
+    nova.moving.script["live"] = moving_nova.LIVE_STUCK
+    did = run(nova, host="cmp2", migration_timeout=0.1, on_timeout="force")
+    assert did["server"]["host"] == "cmp2" and did["actions"][1] == "force it after 0 s"
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "found"),
+    [
+        ({"status": "SHUTOFF"}, {"host": "cmp2"}, "status SHUTOFF"),
+        ({"status": "ERROR"}, {"host": "cmp2", "kind": "cold"}, "status ERROR"),
+        ({"task": "rebooting"}, {"host": "cmp2"}, "busy with rebooting"),
+        ({"host": "cmp4"}, {"host": "cmp2"}, "state down"),
+        ({}, {"host": "cmp3"}, "disabled and up"),
+        ({}, {"host": "cmp4"}, "enabled and down"),
+        ({}, {"host": "cmp9"}, "runs on cmp1, cmp2, cmp3, cmp4"),
+        ({}, {"host": "cmp2", "server": "web"}, "no server of that name"),
+        ({}, {"host": "cmp2", "server": UUID.replace("1", "2")}, "no server of that UUID"),
+    ],
+)
+def test_what_cannot_be_moved_is_refused_before_anything_is_asked_for(nova, change, options, found):
+    for name, value in change.items():
+        setattr(nova.moving.servers[UUID], name, value)
+    for check in (True, False):
+        done = run(nova, check=check, **options)
+        assert done["failed"] and found in done["found"] and requests(nova) == []
+
+
+def test_a_name_of_two_servers_is_refused(nova):
+    nova.moving.servers["2"] = Moving("2", "web-1", "cmp2")
+    assert f"2 servers of that name: {UUID}, 2" in run(nova, host="cmp2")["found"]
+
+
+def test_missing_rights_are_told(nova):
+    nova.forbidden.add("compute")
+    assert "role admin" in run(nova, host="cmp2")["remedy"]
