@@ -96,6 +96,15 @@ def find_service(compute: Service, host: str, binary: str) -> ComputeService:
     )
 
 
+def require_destination(compute: Service, host: str) -> None:
+    """LifeboatError when no server can be sent to ``host``."""
+    service = find_service(compute, host, _CHANGEABLE)
+    if service.state != "up" or service.status != "enabled":
+        found = f"{service.status} and {service.state}"
+        remedy = "Choose another host, or bring this one up and enable it with compute_service."
+        raise LifeboatError(str(service), found, "enabled and up, since it shall take a server", remedy)
+
+
 def settled(found: ComputeService, wanted: Wanted) -> ComputeService:
     """How Nova will have the service once it is as wanted."""
     status = wanted.status or found.status

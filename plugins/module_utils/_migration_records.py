@@ -32,7 +32,7 @@ _BYTES = ("memory_total", "memory_processed", "memory_remaining", "disk_total", 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One migration. ``seconds`` from its beginning to its last change."""
+    """One migration; times in UTC."""
 
     id: int
     uuid: str
@@ -67,6 +67,11 @@ class Record:
     def ended(self) -> bool:
         """Whether Nova is through with it; a cold one may still have to be confirmed."""
         return self.failed or self.status in _SUCCEEDED
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will happen: it has ended, and is not one that waits to be confirmed or reverted."""
+        return self.ended and self.status != "finished"
 
     @property
     def seconds(self) -> float:

@@ -15,7 +15,10 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import find_service
+from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import (
+    find_service,
+    require_destination,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import (
     Record,
@@ -27,6 +30,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
     MICROVERSION,
     Event,
     events_of,
+    failure_of,
     find_server,
     read_server,
 )
@@ -166,13 +170,8 @@ def _refuse(compute: Service, server: Server, wanted: Wanted) -> None:
     if source.state != "up":
         remedy = "Bring nova-compute up again; when the host is dead, use server_evacuation."
         raise LifeboatError(str(source), f"state {source.state}", "up, since it has to send the server", remedy)
-    if wanted.host is None:
-        return
-    destination = find_service(compute, wanted.host, "nova-compute")
-    if destination.state != "up" or destination.status != "enabled":
-        found = f"{destination.status} and {destination.state}"
-        remedy = "Choose another host, or bring this one up and enable it with compute_service."
-        raise LifeboatError(str(destination), found, "enabled and up, since it shall take the server", remedy)
+    if wanted.host:
+        require_destination(compute, wanted.host)
 
 
 def _begin(compute: Service, server: Server, wanted: Wanted) -> Record:
@@ -189,7 +188,7 @@ def _begin(compute: Service, server: Server, wanted: Wanted) -> Record:
             return new[0]
         # Where no host will do, Nova ends without a record.
         now = read_server(compute, server.id)
-        failure = _failure(compute, server, wanted.kind)
+        failure = failure_of(compute, server, _ACTIONS[wanted.kind])
         if failure and not now.task:
             raise _failed(now, f"no migration: {failure}", wanted)
         if time.monotonic() >= end:
@@ -197,16 +196,10 @@ def _begin(compute: Service, server: Server, wanted: Wanted) -> Record:
         time.sleep(_PAUSE_S)
 
 
-def _failure(compute: Service, server: Server, kind: str) -> str:
-    """Why the latest migration of that kind failed, as far as Nova says; empty when it did not."""
-    events = events_of(compute, server, _ACTIONS[kind])
-    return "; ".join(f"{event.name}: {event.details or 'failed'}" for event in events if event.result == "Error")
-
-
 def _late_failure(compute: Service, server: Server, kind: str) -> str:
-    """As _failure, waited for, since Nova writes it after the record."""
+    """Why it failed, waited for, since Nova writes it after the record."""
     end = time.monotonic() + _LATE_S
-    while not (reason := _failure(compute, server, kind)) and time.monotonic() < end:
+    while not (reason := failure_of(compute, server, _ACTIONS[kind])) and time.monotonic() < end:
         time.sleep(_PAUSE_S)
     return reason or "Nova gives no reason"
 

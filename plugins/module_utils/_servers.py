@@ -133,3 +133,9 @@ def events_of(compute: Service, server: Server, action: str) -> list[Event]:
         return []
     bodies = read(compute, f"{url}/{found[0]['request_id']}", MICROVERSION)["instanceAction"]["events"]
     return sorted(map(Event.parse, bodies), key=lambda event: event.began)
+
+
+def failure_of(compute: Service, server: Server, action: str) -> str:
+    """Why the latest ``action`` on the server failed, as far as Nova says; empty when it did not."""
+    events = events_of(compute, server, action)
+    return "; ".join(f"{event.name}: {event.details or 'failed'}" for event in events if event.result == "Error")

@@ -36,6 +36,12 @@ COLD = [
 ]
 COLD_FAILS = [*COLD[:2], ("error", "ACTIVE", None, False)]
 CONFIRM = [("confirming", "VERIFY_RESIZE", None, True), ("confirmed", "VERIFY_RESIZE", None, True)]
+EVACUATE = [
+    ("accepted", "REBUILD", "rebuilding", False),
+    ("pre-migrating", "REBUILD", "rebuild_spawning", True),
+    ("done", "ACTIVE", None, True),
+]
+EVACUATE_FAILS = [EVACUATE[0], ("failed", "ERROR", None, False)]
 REVERT = [("reverting", "REVERT_RESIZE", "resize_reverting", True)]
 
 
@@ -58,7 +64,7 @@ class MovingNova:
     def __init__(self, *servers):
         self.servers = {server.id: server for server in servers}
         self.records, self.actions = [], []
-        self.script = {"live": LIVE, "cold": COLD}
+        self.script = {"live": LIVE, "cold": COLD, "evacuation": EVACUATE}
         self.destination, self.details = "cmp2", "No valid host was found."
         self.numbers = itertools.count(1, 3)
 
@@ -122,13 +128,13 @@ class MovingNova:
             if verb == "revertResize":
                 server.steps = [*REVERT, ("reverted", "ACTIVE", None, False)]
             return 202, {}
-        kind = {"os-migrateLive": "live", "migrate": "cold"}[verb]
+        kind = {"os-migrateLive": "live", "migrate": "cold", "evacuate": "evacuation"}[verb]
         if kind == "live":
             assert body[verb].keys() == {"host", "block_migration"}
-        self.note(server, {"live": "live-migration", "cold": "migrate"}[kind])
+        self.note(server, {"live": "live-migration", "cold": "migrate", "evacuation": "evacuate"}[kind])
         if self.script[kind] is None:
             return 202, {}
-        self.begin(server, kind, body[verb]["host"] or self.destination)
+        self.begin(server, kind, body[verb].get("host") or self.destination)
         return 202, {}
 
     def note(self, server, action):
@@ -142,7 +148,7 @@ class MovingNova:
             "id": number,
             "uuid": f"migration-{number}",
             "instance_uuid": server.id,
-            "migration_type": {"live": "live-migration", "cold": "migration"}[kind],
+            "migration_type": {"live": "live-migration", "cold": "migration"}.get(kind, kind),
             "status": "accepted",
             "source_compute": server.host,
             "dest_compute": destination,
@@ -153,7 +159,7 @@ class MovingNova:
         server.steps = list(self.script[kind])
 
     def events(self, server):
-        failed = self.script["live"] is None or (server.record or {}).get("status") == "error"
+        failed = self.script["live"] is None or (server.record or {}).get("status") in ("error", "failed")
         event = {"event": "conductor_live_migrate_instance", "host": "ctl1", "result": "Error" if failed else "Success"}
         times = {"start_time": "2026-11-22T02:53:54.000000", "finish_time": "2026-11-22T02:54:04.000000"}
         return [event | times | {"details": self.details if failed else None}]

@@ -1,0 +1,130 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""Rebuilds a server of a dead host on another one, and only when that host is certain not to run it any more.
+
+Nova itself takes a host for dead whose nova-compute does not report, though its servers may run and write on. Two
+copies of a server on one disk destroy it, so a proof is asked for: that an operator, or a fencing device's answer, has
+forced the service down.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import (
+    find_service,
+    require_destination,
+)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_records
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import act
+from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
+    MICROVERSION,
+    failure_of,
+    find_server,
+    read_server,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Service
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import Server
+
+_PAUSE_S = 0.5
+# What Nova evacuates. A stopped server is moved and stays stopped.
+_STATUSES = ("ACTIVE", "SHUTOFF", "ERROR")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """``server`` shall not be on the dead host ``away_from`` any more, but on ``host`` or where Nova puts it."""
+
+    server: str
+    away_from: str
+    host: str | None
+    timeout_s: float
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What has been done."""
+
+    actions: list[str] = field(default_factory=list)
+    record: Record | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the request."""
+        return round(time.monotonic() - self.began, 2)
+
+
+def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, Receipt]:
+    """Bring the server to where it shall be; the server afterwards and what was done, foretold with ``dry_run``."""
+    if wanted.host == wanted.away_from:
+        thing, found = f"server {wanted.server}", f"{wanted.host} both as host and as away_from"
+        raise LifeboatError(thing, found, "two hosts", "Give another host, or none.")
+    server = find_server(compute, wanted.server)
+    receipt = Receipt()
+    if server.host != wanted.away_from:
+        return server, receipt
+    record = _under_way(compute, server)
+    if record is None:
+        _refuse(compute, server, wanted)
+        where = wanted.host or "a host that Nova chooses"
+        receipt.actions.append(f"rebuild {server} of the dead host {wanted.away_from} on {where}")
+    else:
+        receipt.actions.append(f"go on with the evacuation of {server} from {wanted.away_from}")
+    if dry_run:
+        return server, receipt
+    if record is None:
+        body = {"evacuate": {"host": wanted.host} if wanted.host else {}}
+        act(compute, f"/servers/{server.id}/action", body, MICROVERSION)
+    return _watch(compute, server, wanted, receipt), receipt
+
+
+def _under_way(compute: Service, server: Server) -> Record | None:
+    records = [each for each in read_records(compute, {"instance_uuid": server.id}) if each.kind == "evacuation"]
+    return records[0] if records and not records[0].ended else None
+
+
+def _refuse(compute: Service, server: Server, wanted: Wanted) -> None:
+    """LifeboatError without the proof that the source is dead, and for what Nova would refuse."""
+    source = find_service(compute, wanted.away_from, "nova-compute")
+    if not source.forced_down:
+        remedy = (
+            "See that the host is powered off (host_power, or the device's own display), then set forced_down=true "
+            "with compute_service; server_migration moves servers of a host that lives."
+        )
+        found = f"state {source.state} and not forced down, so its servers may still run and write to their disks"
+        raise LifeboatError(str(source), found, "a service that is forced down, as proof that the host is dead", remedy)
+    if server.status not in _STATUSES or server.task:
+        task = f" and Nova busy with {server.task}" if server.task else ""
+        remedy = "Wait, or end what goes on; reset its state (openstack server set --state) when the dead host held it."
+        raise LifeboatError(str(server), f"status {server.status}{task}", f"{', '.join(_STATUSES)} and no task", remedy)
+    if wanted.host:
+        require_destination(compute, wanted.host)
+
+
+def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -> Server:
+    """Until the server is on its new host as it was before, running or stopped."""
+    end = time.monotonic() + wanted.timeout_s
+    while True:
+        server = read_server(compute, before.id)
+        records = read_records(compute, {"instance_uuid": server.id})
+        receipt.record = next((each for each in records if each.kind == "evacuation"), None)
+        status = receipt.record.status if receipt.record else "not recorded"
+        if server.host != wanted.away_from and not server.task and server.status in ("ACTIVE", "SHUTOFF"):
+            return server
+        failed = receipt.record is not None and receipt.record.failed
+        if not server.task and (failure := failure_of(compute, server, "evacuate") or ("no reason" if failed else "")):
+            remedy = f"It is {server.status} on {server.host}. Read the logs of nova-scheduler and nova-compute."
+            raise LifeboatError(str(server), f"an evacuation that is {status}: {failure}", "its end", remedy)
+        if time.monotonic() >= end:
+            found = f"status {server.status}, task {server.task}, evacuation {status} after {receipt.seconds:.0f} s"
+            remedy = "Nova goes on with it; the next run of this module watches it further."
+            raise LifeboatError(str(server), found, "a server on another host", remedy)
+        time.sleep(_PAUSE_S)

@@ -1,0 +1,89 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rebuilding a server of a dead host, over HTTP as Nova takes it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _server_evacuation
+from ansible_collections.lifeboat.cloud.plugins.modules import server_evacuation
+from ansible_collections.lifeboat.cloud.tests.unit import moving_nova
+from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import service
+from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import Moving, MovingNova
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
+
+UUID = "16fe8c23-1858-4770-93fa-b6cc82d2ec84"
+
+
+@pytest.fixture
+def nova(cloud, monkeypatch):
+    """web-1 on cmp1, which is forced down, and waits in steps of 1 ms."""
+    monkeypatch.setattr(_server_evacuation, "_PAUSE_S", 0.001)
+    cloud.services = [service("cmp1", forced_down=True), service("cmp2"), service("cmp3", status="disabled")]
+    cloud.moving = MovingNova(Moving(UUID, "web-1", "cmp1"))
+    return cloud
+
+
+def run(nova, check=False, **options):
+    nova.calls.clear()
+    return run_module(
+        server_evacuation.main, check, **{**nova.options, "server": "web-1", "away_from": "cmp1", **options}
+    )
+
+
+def requests(nova):
+    return [call.body for call in nova.calls if call.method == "POST"]
+
+
+@pytest.mark.parametrize(("options", "body"), [({}, {}), ({"host": "cmp2"}, {"host": "cmp2"})])
+def test_it_is_foretold_asked_for_once_and_watched_to_its_end(nova, options, body):
+    would = run(nova, check=True, **options)
+    assert would["changed"] and requests(nova) == []
+    did = run(nova, **options)
+    assert requests(nova) == [{"evacuate": body}] and did["actions"] == would["actions"]
+    assert (did["server"]["host"], did["server"]["status"], did["migration"]["status"]) == ("cmp2", "ACTIVE", "done")
+    again = run(nova, **options)
+    assert again["changed"] is False and requests(nova) == []
+
+
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_a_host_that_is_not_proven_dead_is_refused(nova, state):
+    nova.services[0] |= {"forced_down": False, "state": state}
+    for check in (True, False):
+        done = run(nova, check=check)
+        assert done["failed"] and "not forced down" in done["found"] and requests(nova) == []
+
+
+def test_one_under_way_is_watched_and_not_begun_again(nova):
+    nova.moving.begin(nova.moving.servers[UUID], "evacuation", "cmp2")
+    did = run(nova)
+    assert did["server"]["host"] == "cmp2" and requests(nova) == []
+    assert did["actions"] == ["go on with the evacuation of server web-1 from cmp1"]
+
+
+def test_one_that_fails_tells_why(nova):
+    nova.moving.script["evacuation"] = moving_nova.EVACUATE_FAILS
+    done = run(nova)
+    assert done["failed"] and "failed: live_migrate_instance: No valid host" in done["found"]
+
+
+def test_one_that_takes_too_long_tells_what_was_seen(nova):
+    nova.moving.script["evacuation"] = moving_nova.EVACUATE[:1] * 1000
+    assert "task rebuilding, evacuation accepted" in run(nova, evacuation_timeout=0.05)["found"]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "found"),
+    [
+        ({"status": "PAUSED"}, {}, "status PAUSED"),
+        ({"task": "migrating"}, {}, "busy with migrating"),
+        ({}, {"host": "cmp3"}, "disabled and up"),
+        ({}, {"host": "cmp1"}, "both as host and as away_from"),
+    ],
+)
+def test_what_cannot_be_rebuilt_is_refused_before_anything_is_asked_for(nova, change, options, found):
+    for name, value in change.items():
+        setattr(nova.moving.servers[UUID], name, value)
+    done = run(nova, **options)
+    assert done["failed"] and found in done["found"] and requests(nova) == []
