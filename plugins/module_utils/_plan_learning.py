@@ -1,0 +1,225 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""What migrations that ended teach about the next ones.
+
+An outcome says what was assumed of a migration and what was measured. Measured against assumed gives, for each pair of
+hosts, the share of the bandwidth that was really carried, the seconds of switching over (S of _migration_model) and of
+preparing and tidying up; and, for each server, the memory that was really sent and the rate at which it dirties it. Of
+each the median of the last nine counts, so that one odd migration changes nothing, and none leaves its bounds.
+
+By the series of _migration_model a guest with D below B has sent M / (1 - D / B) bytes after many rounds. Where the
+dirty rate was measured, M follows from it; otherwise M is what was stated, if as much was sent, and D follows.
+"""
+
+from __future__ import annotations
+
+import statistics
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Server
+
+_LAST = 9
+_BANDWIDTH_SHARE = (0.05, 2.0)
+_SECONDS = (0.0, 600.0)
+_RATE = (0.0, 2.0**40)
+_FIGURES = ("bandwidth", "carried_share", "memory", "dirty_rate", "switch_s", "downtime_s", "total_s")
+_MEASURED = ("transferred", "copy_s", "downtime_s", "total_s")
+_LIVE = ("pre-copy", "auto-converge", "post-copy")
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Seconds of each migration before anything was learned: switching over, the rest of the work, and a reboot."""
+
+    switch_s: float = 0.2
+    setup_s: float = 5.0
+    reboot_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Of a guest: ``memory`` that is sent, ``dirty_rate``."""
+
+    memory: float
+    dirty_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A migration that ended: what the plan assumed of it, and what was measured.
+
+    ``bandwidth`` is what was expected after ``carried_share``, the share of the hosts' bandwidth that had been learned
+    by then. ``memory`` is what the server was said to use. ``measured_copy_s`` is from the first byte to the last.
+    """
+
+    server: str
+    source: str
+    destination: str
+    mode: str
+    bandwidth: float
+    carried_share: float
+    memory: float
+    dirty_rate: float
+    switch_s: float
+    downtime_s: float
+    total_s: float
+    measured_bytes: float
+    measured_copy_s: float
+    measured_downtime_s: float
+    measured_total_s: float
+    measured_dirty_rate: float | None = None
+
+    @property
+    def carried(self) -> float:
+        return self.measured_bytes / self.measured_copy_s
+
+    @property
+    def error(self) -> float:
+        """Of the predicted total time, as a share of the measured one."""
+        return abs(self.total_s - self.measured_total_s) / self.measured_total_s
+
+
+def outcome_of(entry: Mapping[str, t.Any]) -> Outcome:
+    """From ``{server, source, destination, mode, assumed: {...}, measured: {...}}``, all but ``measured`` a step's."""
+    thing = f"outcome of {entry.get('server', '?')}"
+    try:
+        assumed = {name: float(entry["assumed"][name]) for name in _FIGURES}
+        measured = {name: float(entry["measured"][name]) for name in _MEASURED}
+        where = {name: str(entry[name]) for name in ("server", "source", "destination", "mode")}
+        rate = entry["measured"].get("dirty_rate")
+        dirty_rate = None if rate is None else float(rate)
+    except KeyError as error:
+        raise LifeboatError(thing, f"no {error.args[0]}", "all figures of an outcome", "Correct the entry.") from error
+    except (TypeError, ValueError) as error:
+        raise LifeboatError(thing, str(error), "numbers", "Correct the entry.") from error
+    for name in ("transferred", "copy_s", "total_s"):
+        if not measured[name] > 0:
+            raise LifeboatError(f"{name} of {thing}", str(measured[name]), "more than 0", "Correct the entry.")
+    return Outcome(
+        server=where["server"],
+        source=where["source"],
+        destination=where["destination"],
+        mode=where["mode"],
+        bandwidth=assumed["bandwidth"],
+        carried_share=assumed["carried_share"],
+        memory=assumed["memory"],
+        dirty_rate=assumed["dirty_rate"],
+        switch_s=assumed["switch_s"],
+        downtime_s=assumed["downtime_s"],
+        total_s=assumed["total_s"],
+        measured_bytes=measured["transferred"],
+        measured_copy_s=measured["copy_s"],
+        measured_downtime_s=measured["downtime_s"],
+        measured_total_s=measured["total_s"],
+        measured_dirty_rate=dirty_rate,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What an estimate was before the outcomes and is after them; ``samples`` is how many it rests on."""
+
+    subject: str
+    what: str
+    before: float
+    after: float
+    samples: int
+
+
+class Estimates:
+    """What is to be expected of pairs of hosts and of servers, from the outcomes in the order of their ends."""
+
+    def __init__(self, outcomes: Iterable[Outcome] = (), defaults: Defaults | None = None) -> None:
+        self.defaults = defaults or Defaults()
+        self._samples: dict[tuple[str, str], list[float]] = {}
+        self._first: dict[tuple[str, str], float] = {}
+        self._errors: list[float] = []
+        for outcome in outcomes:
+            self._take(outcome)
+            self._errors.append(outcome.error)
+
+    @property
+    def error(self) -> float | None:
+        """The median error of the total times that were predicted; None before anything was learned."""
+        return statistics.median(self._errors) if self._errors else None
+
+    @property
+    def reboot_s(self) -> float:
+        return self.defaults.reboot_s
+
+    def bandwidth(self, source: str, destination: str) -> float:
+        """The share of the hosts' bandwidth that a migration between them gets."""
+        return self._of_pair("bandwidth", source, destination, 1.0)
+
+    def switch_s(self, source: str, destination: str) -> float:
+        return self._of_pair("switch_s", source, destination, self.defaults.switch_s)
+
+    def setup_s(self, source: str, destination: str) -> float:
+        return self._of_pair("setup_s", source, destination, self.defaults.setup_s)
+
+    def guest(self, server: Server) -> Learned:
+        memory = self._median("memory", server.id, server.memory)
+        return Learned(
+            min(memory, server.takes.memory or memory), self._median("dirty_rate", server.id, server.dirty_rate)
+        )
+
+    def lessons(self) -> list[Lesson]:
+        """What was learned, of pairs and of servers."""
+        return [
+            Lesson(subject, what, self._first[what, subject], statistics.median(samples), len(samples))
+            for (what, subject), samples in sorted(self._samples.items())
+            if (what, subject) in self._first
+        ]
+
+    def _of_pair(self, what: str, source: str, destination: str, default: float) -> float:
+        # What holds for all pairs is the better guess for one of which nothing is known.
+        return self._median(what, f"{source} -> {destination}", self._median(what, "", default))
+
+    def _median(self, what: str, subject: str, default: float) -> float:
+        samples = self._samples.get((what, subject))
+        return statistics.median(samples) if samples else default
+
+    def _take(self, seen: Outcome) -> None:
+        if seen.mode not in _LIVE:
+            return
+        pair = f"{seen.source} -> {seen.destination}"
+        share = seen.carried_share * seen.carried / seen.bandwidth
+        last_round = max(0.0, seen.downtime_s - seen.switch_s)
+        switch = seen.measured_downtime_s - last_round
+        for what, value, bounds, before in (
+            ("bandwidth", share, _BANDWIDTH_SHARE, seen.carried_share),
+            ("switch_s", switch, _SECONDS, seen.switch_s),
+            ("setup_s", seen.measured_total_s - seen.measured_copy_s - switch, _SECONDS, self.defaults.setup_s),
+        ):
+            self._add(what, pair, value, bounds, before)
+            self._add(what, "", value, bounds)
+        if seen.mode == "pre-copy":
+            memory, rate = _guest(seen)
+            self._add("memory", seen.server, memory, _RATE, seen.memory)
+            self._add("dirty_rate", seen.server, rate, _RATE, seen.dirty_rate)
+
+    def _add(
+        self, what: str, subject: str, value: float, bounds: tuple[float, float], before: float | None = None
+    ) -> None:
+        samples = self._samples.setdefault((what, subject), [])
+        samples.append(min(bounds[1], max(bounds[0], value)))
+        del samples[:-_LAST]
+        if before is not None:
+            self._first.setdefault((what, subject), before)
+
+
+def _guest(seen: Outcome) -> tuple[float, float]:
+    """Its memory in use and its dirty rate."""
+    rate = seen.measured_dirty_rate
+    if rate is not None and rate < seen.carried:
+        return seen.measured_bytes * (1 - rate / seen.carried), rate
+    memory = min(seen.memory, seen.measured_bytes)
+    return memory, seen.carried * (1 - memory / seen.measured_bytes) if rate is None else rate

@@ -1,0 +1,134 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""What a plan of migrations is made from: hosts, servers, server groups, links, limits.
+
+Memory, disks and what is transferred are in bytes, bandwidths and dirty rates in bytes per second, times in seconds.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GroupPolicy = t.Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
+Movable = t.Literal["live", "cold", "none"]
+Storage = t.Literal["volume", "shared", "local"]
+NOT_RUNNING = frozenset({"SHUTOFF", "SHELVED", "STOPPED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """Of a host what may be allocated in all, over-commit counted in; of a server what it takes."""
+
+    vcpus: float
+    memory: float
+    disk: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What decides which servers a host can run. What is empty is not known, and nothing is refused for it."""
+
+    hypervisor: str = ""
+    hypervisor_version: str = ""
+    libvirt_version: str = ""
+    cpu_model: str = ""
+    cpu_models: frozenset[str] = frozenset()
+    cpu_features: frozenset[str] = frozenset()
+    machines: frozenset[str] = frozenset()
+    zone: str = ""
+    aggregates: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+    storage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """``bandwidth`` in each direction, for migrations; ``link`` is the uplink that it shares with other hosts."""
+
+    name: str
+    capacity: Amounts
+    bandwidth: float
+    link: str | None = None
+    state: str = "up"
+    status: str = "enabled"
+    traits: Traits = Traits()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a server needs of its host beside room. What is empty is not needed, or not known.
+
+    ``storage`` says where its disks are: on ``volume``s, on the storage that hosts share, or on the host's own disks.
+    """
+
+    storage: Storage = "volume"
+    cpu_mode: str = ""
+    cpu_model: str = ""
+    cpu_features: frozenset[str] = frozenset()
+    machine: str = ""
+    zone: str = ""
+    aggregates: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server. ``takes`` is its flavor, ``memory`` what of it is in use; ``local_disk`` is copied with it.
+
+    ``movable`` is ``live`` when it may move while it runs, ``cold`` when it must stand still for it, ``none`` when it
+    cannot move; ``reason`` says why.
+    """
+
+    id: str
+    name: str
+    host: str
+    takes: Amounts
+    memory: float
+    dirty_rate: float = 0.0
+    working_set: float | None = None
+    local_disk: float = 0.0
+    status: str = "ACTIVE"
+    needs: Needs = Needs()
+    group: str | None = None
+    movable: Movable = "live"
+    reason: str = ""
+    priority: int = 0
+
+    @property
+    def running(self) -> bool:
+        return self.status not in NOT_RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All hosts by name, servers by id, server groups' policies by name, and shared links' bandwidths by name."""
+
+    hosts: Mapping[str, Host]
+    servers: Mapping[str, Server]
+    groups: Mapping[str, GroupPolicy] = field(default_factory=dict)
+    links: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many migrations there may be at the same time: from a host, to a host, on a link each way, and in all."""
+
+    outgoing: int = 1
+    incoming: int = 1
+    link: int = 4
+    total: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A server, by id, from host to host."""
+
+    server: str
+    source: str
+    destination: str
