@@ -1,0 +1,162 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is learned from migrations that ended, on histories whose truth is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import statistics
+
+import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model import Guest, Path, Policy, pre_copy
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan import Goal, make_plan, plan_json
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import Estimates, outcome_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Limits, Move
+from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, GIGABIT, MIB, fleet, server
+
+ENTRY = {
+    "server": "web",
+    "source": "cmp1",
+    "destination": "cmp2",
+    "mode": "pre-copy",
+    "assumed": {
+        "bandwidth": 100.0,
+        "carried_share": 1.0,
+        "memory": 1000.0,
+        "dirty_rate": 0.0,
+        "switch_s": 0.2,
+        "downtime_s": 0.2,
+        "total_s": 15.2,
+    },
+    "measured": {"transferred": 1000.0, "copy_s": 20.0, "downtime_s": 0.7, "total_s": 24.0},
+}
+
+
+def entry(mode="pre-copy", assumed=(), **measured):
+    return {
+        **ENTRY,
+        "mode": mode,
+        "assumed": ENTRY["assumed"] | dict(assumed),
+        "measured": ENTRY["measured"] | measured,
+    }
+
+
+def test_bandwidth_and_fixed_times_are_learned_for_the_pair_and_guessed_for_others():
+    seen = Estimates([outcome_of(ENTRY)])
+    assert seen.bandwidth("cmp1", "cmp2") == pytest.approx(0.5)
+    assert seen.switch_s("cmp1", "cmp2") == pytest.approx(0.7)
+    assert seen.setup_s("cmp1", "cmp2") == pytest.approx(24 - 20 - 0.7)
+    assert seen.bandwidth("cmp8", "cmp9") == pytest.approx(0.5)
+    assert Estimates().bandwidth("cmp1", "cmp2") == 1.0
+
+
+def test_what_was_learned_before_is_not_learned_twice():
+    # It was expected to get half, and it got half of what was expected.
+    again = entry(assumed={"carried_share": 0.5, "bandwidth": 100.0})
+    assert Estimates([outcome_of(again)]).bandwidth("cmp1", "cmp2") == pytest.approx(0.25)
+
+
+def test_one_odd_migration_changes_nothing_and_a_lasting_change_is_learned():
+    usual, odd = outcome_of(entry(copy_s=10.0)), outcome_of(entry(copy_s=200.0))
+    assert Estimates([usual, usual, odd, usual]).bandwidth("cmp1", "cmp2") == pytest.approx(1.0)
+    assert Estimates([usual] * 20 + [odd] * 9).bandwidth("cmp1", "cmp2") == pytest.approx(0.05)
+
+
+def test_no_estimate_leaves_its_bounds():
+    seen = Estimates([outcome_of(entry(copy_s=1e9, downtime_s=1e9))])
+    assert (seen.bandwidth("cmp1", "cmp2"), seen.switch_s("cmp1", "cmp2"), seen.setup_s("cmp1", "cmp2")) == (
+        0.05,
+        600,
+        0,
+    )
+
+
+def test_a_guest_that_sent_less_uses_less_and_one_that_sent_more_writes():
+    web = fleet(1, [server("web", "cmp1", memory=1000.0)]).servers["web"]
+    assert Estimates([outcome_of(entry(transferred=400.0))]).guest(web).memory == 400
+    seen = Estimates([outcome_of(entry(transferred=2000.0, copy_s=20.0))]).guest(web)
+    assert (seen.memory, seen.dirty_rate) == pytest.approx((1000, 50))
+    # Measured, the dirty rate tells what of it was memory.
+    known = Estimates([outcome_of(entry(transferred=800.0, copy_s=8.0, dirty_rate=50.0))]).guest(web)
+    assert (known.memory, known.dirty_rate) == pytest.approx((400, 50))
+
+
+@pytest.mark.parametrize("mode", ["cold", "post-copy", "auto-converge"])
+def test_only_pre_copy_tells_how_fast_a_guest_writes(mode):
+    web = fleet(1, [server("web", "cmp1", memory=1000.0, dirty_rate=5.0)]).servers["web"]
+    assert Estimates([outcome_of(entry(mode, transferred=4000.0))]).guest(web).dirty_rate == 5.0
+
+
+def test_lessons_say_what_was_before_and_what_is_now():
+    lessons = {(each.what, each.subject): each for each in Estimates([outcome_of(ENTRY)] * 2).lessons()}
+    seen = lessons["bandwidth", "cmp1 -> cmp2"]
+    assert (seen.before, seen.after, seen.samples) == (1.0, 0.5, 2)
+    assert ("memory", "web") in lessons and not any(subject == "" for _what, subject in lessons)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({**ENTRY, "measured": {}}, "no transferred"),
+        ({**ENTRY, "assumed": None}, "numbers"),
+        (entry(copy_s=0), "copy_s of outcome of web: found 0"),
+        ({"server": "web"}, "no assumed"),
+    ],
+)
+def test_outcomes_that_cannot_be_are_refused(broken, words):
+    with pytest.raises(LifeboatError) as error:
+        outcome_of(broken)
+    assert words in str(error.value)
+
+
+def truth(step, chance, share, switch, setup, guests):
+    """What really came of a step, with some noise, on a path that carries only a share of what is promised."""
+    memory, rate = guests[step["server"]]
+    noise = chance.uniform(0.9, 1.1)
+    path = Path(step["assumed"]["bandwidth"] / step["assumed"]["carried_share"] * share * noise, switch)
+    seen = pre_copy(Guest(memory, rate), path, Policy(total_s=1e6, rounds=10_000))
+    measured = {
+        "transferred": seen.transferred,
+        "copy_s": seen.total_s - switch,
+        "downtime_s": seen.downtime_s * chance.uniform(0.8, 1.2),
+        "total_s": seen.total_s + setup * noise,
+    }
+    return {**step, "measured": measured}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_median_error_falls_to_a_fifth_and_less(seed):
+    chance = random.Random(seed)
+    names = [f"g{each}" for each in range(10)]
+    # The servers use a part of their memory and write; neither is known at first, nor what the path carries.
+    guests = {each: (chance.uniform(0.3, 1) * 4 * GIB, chance.uniform(0, 0.3) * GIGABIT) for each in names}
+    outcomes, errors = [], []
+    for turn in range(6):
+        here, there = ("cmp1", "cmp2") if turn % 2 == 0 else ("cmp2", "cmp1")
+        of = fleet(2, [server(each, here, memory=4 * GIB) for each in names])
+        wish = Goal("move", moves=tuple(Move(each, here, there) for each in names))
+        of = dataclasses.replace(
+            of,
+            hosts={
+                name: dataclasses.replace(each, capacity=each.capacity.__class__(99, 99 * GIB))
+                for name, each in of.hosts.items()
+            },
+        )
+        plan = plan_json(make_plan(of, wish, Limits(), Policy(), Estimates(outcomes)))
+        seen = [outcome_of(truth(step, chance, 0.6, 0.4, 12.0, guests)) for step in plan["steps"]]
+        assert len(seen) == 10
+        errors.append(statistics.median(each.error for each in seen))
+        outcomes += seen
+    assert errors[0] > 0.2
+    assert max(errors[2:]) <= 0.2
+
+
+def test_what_was_learned_is_shown_in_the_plan():
+    of = fleet(2, [server("web", "cmp1", memory=1000 * MIB)])
+    plan = plan_json(make_plan(of, Goal("drain", ("cmp1",)), Limits(), Policy(), Estimates([outcome_of(ENTRY)])))
+    assert plan["summary"]["prediction_error"] == pytest.approx((24 - 15.2) / 24)
+    assert plan["steps"][0]["assumed"]["carried_share"] == pytest.approx(0.5)
+    assert {each["what"] for each in plan["learned"]} == {"bandwidth", "switch_s", "setup_s", "memory", "dirty_rate"}
