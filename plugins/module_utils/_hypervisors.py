@@ -49,12 +49,16 @@ class Placing:
 
 @dataclass(frozen=True, slots=True)
 class Hypervisor:
-    """A hypervisor. What was not asked for is None, and ``inventories`` is None where Placement does not know it."""
+    """A hypervisor; ``version`` is 10000000 for 10.0.0.
+
+    What was not asked for is None, and ``inventories`` is None where Placement does not know it.
+    """
 
     id: str
     name: str
     host: str
     type: str
+    version: int
     state: str
     status: str
     disabled_reason: str | None
@@ -110,6 +114,7 @@ def survey(cloud: Cloud, names: Sequence[str], traits: bool = False, placing: bo
                 name=body["hypervisor_hostname"],
                 host=body["service"]["host"],
                 type=body["hypervisor_type"],
+                version=body["hypervisor_version"],
                 state=body["state"],
                 status=body["status"],
                 disabled_reason=body["service"]["disabled_reason"],

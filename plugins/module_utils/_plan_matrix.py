@@ -124,7 +124,7 @@ def _obstacles(needs: Needs, source: Host, destination: Host) -> Iterator[Obstac
     if needs.zone and needs.zone != there.zone:
         yield _blocks("zone", f"the server belongs to {needs.zone}, the host to {there.zone or 'none'}")
     for subject, wanted, has in (
-        ("aggregate", needs.aggregates, there.aggregates),
+        ("aggregate or trait", needs.aggregates, there.aggregates),
         ("network", needs.networks, there.networks),
     ):
         if wanted - has:

@@ -72,10 +72,12 @@ def cloud(hosts: int, servers: int, seed: int = 1) -> dict[str, list[dict[str, t
     guests = []
     for number in range(servers):
         vcpus, memory = chance.choice(flavors)
+        # Some members of a group are on one host, for ``spread`` to part.
+        place = number // 50 * 0.37 % 1 if number % 50 < 3 else chance.random() ** 1.3
         guests.append(
             {
                 "name": f"server{number:05}",
-                "host": f"cmp{int(hosts * chance.random() ** 1.3):03}",
+                "host": f"cmp{int(hosts * place):03}",
                 "vcpus": vcpus,
                 "memory": memory * GIB,
                 "dirty_rate": chance.choice([1e6, 2e7, 1e8, 6e8]),
@@ -121,9 +123,8 @@ def main() -> int:
             return 1
         seen = out.get()
         missed |= seen.seconds > SECONDS_AIM or seen.memory_mib > MEMORY_AIM_MIB
-        print(
-            f"| {goal} | {seen.seconds:.1f} | {seen.memory_mib:.0f} | {seen.moves} | {seen.staying} | {seen.ratio:.2f} |"
-        )
+        cost = f"{seen.seconds:.1f} | {seen.memory_mib:.0f}"
+        print(f"| {goal} | {cost} | {seen.moves} | {seen.staying} | {seen.ratio:.2f} |")
     return int(missed)
 
 

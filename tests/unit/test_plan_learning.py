@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import statistics
 
@@ -15,7 +14,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model im
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan import Goal, make_plan, plan_json
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import Estimates, outcome_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Limits, Move
-from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, GIGABIT, MIB, fleet, server
+from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, GIGABIT, MIB, fleet, host, server
 
 ENTRY = {
     "server": "web",
@@ -136,15 +135,9 @@ def test_the_median_error_falls_to_a_fifth_and_less(seed):
     outcomes, errors = [], []
     for turn in range(6):
         here, there = ("cmp1", "cmp2") if turn % 2 == 0 else ("cmp2", "cmp1")
-        of = fleet(2, [server(each, here, memory=4 * GIB) for each in names])
+        roomy = [host(name, vcpus=99, memory=99 * GIB) for name in ("cmp1", "cmp2")]
+        of = fleet(roomy, [server(each, here, memory=4 * GIB) for each in names])
         wish = Goal("move", moves=tuple(Move(each, here, there) for each in names))
-        of = dataclasses.replace(
-            of,
-            hosts={
-                name: dataclasses.replace(each, capacity=each.capacity.__class__(99, 99 * GIB))
-                for name, each in of.hosts.items()
-            },
-        )
         plan = plan_json(make_plan(of, wish, Limits(), Policy(), Estimates(outcomes)))
         seen = [outcome_of(truth(step, chance, 0.6, 0.4, 12.0, guests)) for step in plan["steps"]]
         assert len(seen) == 10

@@ -24,7 +24,7 @@ from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, flee
         ({}, {"machines": ["q35"]}, {"machine": "pc-9.0"}, "machine type", "does not know pc-9.0"),
         ({"storage": "ceph"}, {"storage": None}, {"storage": "shared"}, "storage", "ceph"),
         ({}, {"zone": "east"}, {"zone": "west"}, "zone", "belongs to west, the host to east"),
-        ({}, {"aggregates": ["ssd"]}, {"aggregates": ["gpu"]}, "aggregate", "lacks gpu"),
+        ({}, {"aggregates": ["ssd"]}, {"aggregates": ["gpu"]}, "aggregate or trait", "lacks gpu"),
         ({}, {}, {"networks": ["physnet1"]}, "network", "lacks physnet1"),
     ],
 )

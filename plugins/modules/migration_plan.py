@@ -1,0 +1,374 @@
+#!/usr/bin/python
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plan migrations: which servers go where, in which order, how, how long it takes, and what speaks against it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_plan
+short_description: Plan which servers move where, in which order, how and how long
+version_added: "0.1.0"
+author: lifeboat.cloud contributors (@lifeboat-cloud)
+description:
+  - Decides on the moves that reach a goal, puts them in order, chooses the mode of each before it starts, and predicts
+    times and downtimes. It only plans, nothing is moved.
+  - A server for which there is no place, or that must not move, is named with the reasons; it is never left silently.
+  - A server that runs is stopped for its move only with O(policy.cold=true).
+  - Memory in use M, dirty rate D and bandwidth B give time and downtime by the model of pre-copy (Clark et al., NSDI
+    2005). V(0) = M, V(i+1) = min(W, D * V(i) / B), total = sum of V / B + S, downtime = V(n) / B + S, with the
+    working set W and S seconds of switching over.
+  - The lower bound of the whole is the largest of three, the bytes through a host or link over its bandwidth, the
+    seconds of its moves over its slots, and the longest move.
+  - The fleet is that of O(hosts), else that of O(path), else the one that Nova and Placement tell of.
+extends_documentation_fragment:
+  - lifeboat.cloud._openstack
+  - lifeboat.cloud._attributes.info
+options:
+  goal:
+    description:
+      - V(drain) empties the hosts of O(drain), spread over the others.
+      - V(balance) makes loads differ by O(tolerance) at most, with few moves. The load of a host is the larger of the
+        shares of its VCPUs and memory that are allocated.
+      - V(consolidate) empties as many of the least loaded hosts as fit on others, up to the load O(ceiling).
+      - V(spread) parts servers of an anti-affinity group that share a host.
+      - V(move) makes the moves of O(moves), which may swap servers.
+    type: str
+    choices: [drain, balance, consolidate, spread, move]
+    required: true
+  drain:
+    description: The hosts to empty.
+    type: list
+    elements: str
+  moves:
+    description: The moves that are wished, each with C(server), its id or its only name, and C(destination).
+    type: list
+    elements: dict
+  tolerance:
+    description: The difference between the loads of two hosts that balancing leaves.
+    type: float
+    default: 0.2
+  ceiling:
+    description: The load up to which consolidating fills hosts.
+    type: float
+    default: 0.9
+  hosts:
+    description:
+      - The hosts. Each has C(name), C(vcpus), C(memory) and C(disk), which may be allocated in all, over-commit counted
+        in, and C(bandwidth) for migrations, each way. Bytes, and bytes per second.
+      - C(state) V(up) or V(down), C(status) V(enabled) or V(disabled), and C(link), the uplink it shares, one of
+        O(links).
+      - C(hypervisor), C(hypervisor_version), C(libvirt_version), C(cpu_model), C(cpu_models) that it can give,
+        C(cpu_features), C(machines), C(zone), C(aggregates), C(networks), and C(storage), the name of what it shares
+        for servers' disks. For what is left out nothing is refused.
+    type: list
+    elements: dict
+  servers:
+    description:
+      - The servers. Each has C(name), C(id) if names are not unique, C(host), and C(vcpus), C(memory) and C(disk) of
+        its flavor.
+      - C(memory_used), C(dirty_rate) and C(working_set) of the guest, C(local_disk) to be copied with it, C(status) as
+        Nova has it, C(priority), C(group), one of O(groups).
+      - C(movable) V(live), V(cold) or V(none), with C(reason).
+      - C(storage) V(volume), V(shared) or V(local), C(cpu_mode), C(cpu_model), C(cpu_features), C(machine), C(zone),
+        C(aggregates) and C(networks) that it needs.
+    type: list
+    elements: dict
+    default: []
+  groups:
+    description: The server groups, each with C(name) and C(policy).
+    type: list
+    elements: dict
+    default: []
+  links:
+    description: The links that hosts share, such as the uplinks of racks, each with C(name) and C(bandwidth) each way.
+    type: list
+    elements: dict
+    default: []
+  path:
+    description: A file in JSON or YAML with C(hosts), C(servers), C(groups) and C(links) as in the options.
+    type: path
+  cloud:
+    description:
+      - The name of a cloud in C(clouds.yaml), to read hosts and servers from. One of this and O(auth), if neither
+        O(hosts) nor O(path) is given.
+    type: str
+  shared_storage:
+    description:
+      - The storage that all hosts of the cloud share for disks of servers, such as the name of a Ceph cluster. Without
+        it hosts share what Placement's sharing providers give. Only for a fleet that OpenStack tells of.
+    type: str
+  assumed:
+    description: What is assumed where nothing else is said or learned.
+    type: dict
+    suboptions:
+      bandwidth:
+        description: Of a host, in bytes per second. Required for a fleet that OpenStack tells of.
+        type: float
+      dirty_rate:
+        description: Of a server, in bytes per second; nothing is taken for 0.
+        type: float
+      switch_s:
+        description: Seconds that a server stands still whatever its size.
+        type: float
+        default: 0.2
+      setup_s:
+        description: Seconds of a migration before and after its copy.
+        type: float
+        default: 5.0
+      reboot_s:
+        description: Seconds that a server takes to shut down and start.
+        type: float
+        default: 30.0
+  limits:
+    description: How many migrations there may be at the same time.
+    type: dict
+    suboptions:
+      outgoing:
+        description: From one host. More than 1 helps only where much of a migration is not copying.
+        type: int
+        default: 1
+      incoming:
+        description: To one host.
+        type: int
+        default: 1
+      link:
+        description: On one of O(links), each way.
+        type: int
+        default: 4
+      total:
+        description: In all.
+        type: int
+        default: 50
+  policy:
+    description: What is allowed to a migration.
+    type: dict
+    suboptions:
+      downtime_s:
+        description: Seconds that what is left may take to send at last.
+        type: float
+        default: 0.5
+      total_s:
+        description: Seconds that a live migration may take.
+        type: float
+        default: 600.0
+      auto_converge:
+        description: Whether a guest that writes too fast may be slowed down.
+        type: bool
+        default: true
+      post_copy:
+        description: Whether a guest may run before its memory has arrived. It is lost when a host is lost then.
+        type: bool
+        default: false
+      cold:
+        description: Whether servers that run may be stopped for it.
+        type: bool
+        default: false
+  history:
+    description:
+      - What came of earlier steps, oldest first. Each is a step of RV(steps) with C(measured) added, a dictionary of
+        C(transferred) bytes, C(copy_s), C(downtime_s), C(total_s), and C(dirty_rate) where that was measured.
+      - Bandwidths, times and dirty rates are corrected by the median of the last nine of a pair of hosts or a server.
+    type: list
+    elements: dict
+    default: []
+notes:
+  - Room on shared storage, NUMA nodes and what other filters of the scheduler ask for are not looked at.
+  - For OpenStack it needs the role C(admin), and Nova 30 (2024.2) or later.
+seealso:
+  - module: lifeboat.cloud.hypervisor_info
+"""
+
+EXAMPLES = r"""
+- name: Plan to empty a compute
+  lifeboat.cloud.migration_plan:
+    cloud: admin
+    shared_storage: ceph
+    assumed: {bandwidth: 1.25e9}
+    goal: drain
+    drain: [cmp1]
+  register: plan
+  failed_when: plan.unplaced or plan.refused
+
+- name: Say what it would take
+  ansible.builtin.debug:
+    msg: "{{ plan.summary.moves }} moves in {{ plan.summary.total_s }} s"
+
+- name: Plan from what is known otherwise
+  lifeboat.cloud.migration_plan:
+    goal: balance
+    hosts:
+      - {name: kvm1, vcpus: 16, memory: 68719476736, bandwidth: 1.25e8}
+      - {name: kvm2, vcpus: 16, memory: 68719476736, bandwidth: 1.25e8}
+    servers:
+      - {name: web, host: kvm1, vcpus: 8, memory: 8589934592, dirty_rate: 2.0e7}
+      - {name: mail, host: kvm1, vcpus: 4, memory: 8589934592}
+"""
+
+RETURN = r"""
+steps:
+  description: The moves in the order of their beginnings.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    server: {description: The server's id., type: str, sample: web}
+    name: {description: Its name., type: str, sample: web}
+    source: {description: Where it is., type: str, sample: cmp1}
+    destination: {description: Where it goes., type: str, sample: cmp2}
+    mode: {description: "V(pre-copy), V(auto-converge), V(post-copy) or V(cold).", type: str, sample: pre-copy}
+    alone: {description: Whether it goes while nothing else moves from or to its hosts., type: bool, sample: false}
+    stops_server: {description: Whether a server that runs is stopped for it., type: bool, sample: false}
+    start_s: {description: When it begins., type: float, sample: 0.0}
+    end_s: {description: When it ends., type: float, sample: 14.2}
+    downtime_s: {description: How long the server stands still., type: float, sample: 0.3}
+    transferred: {description: Bytes that are sent., type: int, sample: 1073741824}
+    slowdown: {description: The share of its processors' time that the guest loses at last., type: float, sample: 0.0}
+    assumed: {description: On what the prediction rests; to be given back in O(history)., type: dict}
+refused:
+  description: Moves that were decided on and cannot be made, with C(reason).
+  returned: success
+  type: list
+  elements: dict
+unplaced:
+  description:
+    - Servers that stay, alike in C(servers) and C(names), with C(reasons), each for the C(hosts) that it holds for.
+  returned: success
+  type: list
+  elements: dict
+compatibility:
+  description:
+    - For each sort of servers that were looked at, the hosts that C(fits) now, and those C(refused) with obstacles.
+  returned: success
+  type: list
+  elements: dict
+learned:
+  description: What O(history) taught, of a C(subject), with C(before), C(after) and C(samples).
+  returned: success
+  type: list
+  elements: dict
+summary:
+  description: The whole.
+  returned: success
+  type: dict
+  contains:
+    moves: {description: How many., type: int, sample: 10}
+    staying: {description: How many servers should move and cannot., type: int, sample: 0}
+    bytes: {description: Bytes that are sent., type: float, sample: 10737418240.0}
+    total_s: {description: Seconds until all have ended., type: float, sample: 104.2}
+    lower_bound_s: {description: Seconds that nobody can beat., type: float, sample: 98.0}
+    longest_downtime_s: {description: The longest of all downtimes., type: float, sample: 0.4}
+    emptied_hosts: {description: Hosts without servers afterwards., type: list, elements: str, sample: [cmp1]}
+    prediction_error:
+      description: The median error of the total times in O(history), as a share; null without one.
+      type: float
+      sample: 0.08
+"""
+
+import json
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model import Policy
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import OPENSTACK_OPTIONS, opened
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan import Goal, make_plan, plan_json
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, limits_of, moves_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import Defaults, Estimates, outcome_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
+
+_PARTS = ("hosts", "servers", "groups", "links")
+
+
+def _options(kind: str, **defaults: float | bool | None) -> dict[str, t.Any]:
+    options = {
+        name: {"type": "bool" if isinstance(default, bool) else kind, "default": default}
+        for name, default in defaults.items()
+    }
+    return {"type": "dict", "apply_defaults": True, "options": options}
+
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    **OPENSTACK_OPTIONS,
+    "goal": {"type": "str", "required": True, "choices": ["drain", "balance", "consolidate", "spread", "move"]},
+    "drain": {"type": "list", "elements": "str"},
+    "moves": {"type": "list", "elements": "dict"},
+    "tolerance": {"type": "float", "default": 0.2},
+    "ceiling": {"type": "float", "default": 0.9},
+    "hosts": {"type": "list", "elements": "dict"},
+    "servers": {"type": "list", "elements": "dict", "default": []},
+    "groups": {"type": "list", "elements": "dict", "default": []},
+    "links": {"type": "list", "elements": "dict", "default": []},
+    "path": {"type": "path"},
+    "shared_storage": {"type": "str"},
+    "assumed": _options("float", bandwidth=None, dirty_rate=None, switch_s=0.2, setup_s=5.0, reboot_s=30.0),
+    "limits": _options("int", outgoing=1, incoming=1, link=4, total=50),
+    "policy": _options("float", downtime_s=0.5, total_s=600.0, auto_converge=True, post_copy=False, cold=False),
+    "history": {"type": "list", "elements": "dict", "default": []},
+}
+RULES: dict[str, t.Any] = {
+    "mutually_exclusive": [("cloud", "auth"), ("hosts", "path")],
+    "required_one_of": [("cloud", "auth", "hosts", "path")],
+    "required_if": [("goal", "drain", ("drain",)), ("goal", "move", ("moves",))],
+}
+
+
+def loaded(path: str) -> dict[str, t.Any]:
+    """The parts of the fleet that a file in JSON or YAML has."""
+    thing = f"file {path}"
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        found = json.loads(text) if path.endswith(".json") else _from_yaml(text)
+    except (OSError, ValueError) as error:
+        raise LifeboatError(thing, str(error), "JSON or YAML that can be read", "Correct path, or the file.") from error
+    if not isinstance(found, dict) or "hosts" not in found or not found.keys() <= set(_PARTS):
+        expected = f"a dictionary of {', '.join(_PARTS)}"
+        what = f"the keys {', '.join(map(str, found))}" if isinstance(found, dict) else type(found).__name__
+        raise LifeboatError(thing, what, expected, "Correct the file.")
+    return found
+
+
+def _from_yaml(text: str) -> t.Any:
+    import yaml  # noqa: PLC0415 (not every host has it, and JSON does without)
+
+    try:
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def fleet(params: dict[str, t.Any]) -> Fleet:
+    if params["hosts"] is not None:
+        return fleet_of(**{part: params[part] for part in _PARTS}, assumed=params["assumed"])
+    if params["path"]:
+        return fleet_of(**{"servers": [], **loaded(params["path"])}, assumed=params["assumed"])
+    with opened(params) as cloud:
+        return fleet_from(cloud, params["assumed"], params["shared_storage"])
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    params = module.params
+    limits, assumed = limits_of(params["limits"]), params["assumed"]
+    outcomes = [outcome_of(entry) for entry in params["history"]]
+    of = fleet(params)
+    goal = Goal(
+        params["goal"],
+        tuple(params["drain"] or ()),
+        tuple(moves_of(params["moves"] or (), of)),
+        params["tolerance"],
+        params["ceiling"],
+    )
+    defaults = Defaults(assumed["switch_s"], assumed["setup_s"], assumed["reboot_s"])
+    return plan_json(make_plan(of, goal, limits, Policy(**params["policy"]), Estimates(outcomes, defaults)))
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES), work)
+
+
+if __name__ == "__main__":
+    main()

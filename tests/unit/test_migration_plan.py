@@ -1,0 +1,101 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module migration_plan, from options and from files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from ansible_collections.lifeboat.cloud.plugins.modules import migration_plan
+from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, host, server
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
+
+FLEET = {
+    "hosts": [host("cmp1"), host("cmp2"), host("cmp3")],
+    "servers": [server("web", "cmp1"), server("db", "cmp1", movable="none", reason="it has a PCI device")],
+}
+
+
+def run(check=False, **options):
+    result = run_module(migration_plan.main, check, **options)
+    del result["invocation"]
+    return result
+
+
+def test_it_plans_and_says_who_stays_and_why():
+    seen = run(goal="drain", drain=["cmp1"], **FLEET)
+    (step,) = seen["steps"]
+    assert (step["server"], step["source"], step["mode"], step["stops_server"]) == ("web", "cmp1", "pre-copy", False)
+    assert step["end_s"] == pytest.approx(GIB / 125e6 + 5.2, abs=0.01)
+    (stays,) = seen["unplaced"]
+    assert (stays["names"], stays["host"]) == (["db"], "cmp1")
+    assert stays["reasons"] == [{"hosts": [], "obstacles": [{"subject": "server", "reason": "it has a PCI device"}]}]
+    assert (seen["changed"], seen["summary"]["moves"], seen["summary"]["staying"]) == (False, 1, 1)
+    assert seen["summary"]["emptied_hosts"] == []
+    assert [row["fits"] for row in seen["compatibility"]] == [["cmp2", "cmp3"]]
+    assert run(check=True, goal="drain", drain=["cmp1"], **FLEET) == seen
+
+
+@pytest.mark.parametrize(("name", "text"), [("fleet.json", json.dumps), ("fleet.yml", yaml.safe_dump)])
+def test_a_file_says_the_same_as_the_options(tmp_path, name, text):
+    file = tmp_path / name
+    file.write_text(text(FLEET))
+    assert run(goal="drain", drain=["cmp1"], path=str(file)) == run(goal="drain", drain=["cmp1"], **FLEET)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.json", "{", "JSON or YAML that can be read"),
+        ("a.yml", "a: [", "JSON or YAML that can be read"),
+        ("a.yml", "- 1", "found list"),
+        ("a.json", '{"hosts": [], "severs": []}', "found the keys hosts, severs"),
+        ("a.json", '{"servers": []}', "found the keys servers"),
+    ],
+)
+def test_a_file_that_is_no_fleet_is_refused(tmp_path, name, text, words):
+    file = tmp_path / name
+    file.write_text(text)
+    assert words in run(goal="balance", path=str(file))["msg"]
+    assert "file /nowhere.json: found" in run(goal="balance", path="/nowhere.json")["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"goal": "drain"}, "drain"),
+        ({"goal": "move"}, "moves"),
+        ({"goal": "balance", "path": "/x.json"}, "mutually exclusive"),
+        ({"goal": "drain", "drain": ["cmp9"]}, "no such host"),
+        ({"goal": "move", "moves": [{"server": "web", "destination": "cmp1"}]}, "two different hosts"),
+        ({"goal": "balance", "limits": {"total": 0}}, "total of limits given"),
+        ({"goal": "balance", "history": [{"server": "web"}]}, "no assumed"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, words):
+    failed = run(**FLEET, **options)
+    assert failed["failed"] and words in failed["msg"]
+
+
+def test_a_policy_decides_whether_a_server_may_be_stopped():
+    of = FLEET | {"servers": [server("old", "cmp1", movable="cold")]}
+    assert not run(goal="drain", drain=["cmp1"], **of)["steps"]
+    (step,) = run(goal="drain", drain=["cmp1"], policy={"cold": True}, **of)["steps"]
+    assert (step["mode"], step["stops_server"], step["downtime_s"]) == ("cold", True, 30)
+
+
+def test_a_step_can_be_given_back_with_what_was_measured():
+    first = run(goal="drain", drain=["cmp1"], **FLEET)
+    measured = {"transferred": GIB, "copy_s": 2 * GIB / 125e6, "downtime_s": 0.4, "total_s": 2 * GIB / 125e6 + 3.4}
+    again = run(goal="drain", drain=["cmp1"], history=[first["steps"][0] | {"measured": measured}], **FLEET)
+    assert again["steps"][0]["end_s"] == pytest.approx(measured["total_s"], rel=0.01)
+    assert {each["what"]: round(each["after"], 2) for each in again["learned"]} == {
+        "bandwidth": 0.5,
+        "switch_s": 0.4,
+        "setup_s": 3.0,
+        "memory": GIB,
+        "dirty_rate": 0,
+    }

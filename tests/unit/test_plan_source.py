@@ -1,0 +1,164 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts and servers of a plan as Nova and Placement tell of them, in the shapes of their API samples."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
+from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import hypervisor, inventory, service
+from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, MIB
+
+ASSUMED = {"bandwidth": 1.25e9, "dirty_rate": 1e6}
+
+
+def nova_server(name, host="cmp1", flavor=(), extra_specs=(), **values):
+    """An entry of servers/detail at 2.96, as in nova/doc/api_samples/servers/v2.96."""
+    return {
+        "id": f"id-{name}",
+        "name": name,
+        "status": "ACTIVE",
+        "image": {"id": "image", "links": []},
+        "flavor": {
+            "vcpus": 2,
+            "ram": 4096,
+            "disk": 20,
+            "ephemeral": 0,
+            "swap": 0,
+            "original_name": "m1.small",
+            "extra_specs": dict(extra_specs),
+        }
+        | dict(flavor),
+        "locked": False,
+        "locked_reason": None,
+        "pinned_availability_zone": None,
+        "OS-EXT-AZ:availability_zone": "nova",
+        "OS-EXT-STS:task_state": None,
+        "OS-EXT-SRV-ATTR:host": host,
+        "OS-EXT-SRV-ATTR:hypervisor_hostname": f"{host}.example.org",
+        "os-extended-volumes:volumes_attached": [],
+    } | values
+
+
+class Answers:
+    """A service that knows one body for each address, at the microversion it is meant for."""
+
+    def __init__(self, bodies):
+        self.bodies = bodies
+
+    def get(self, url, microversion=None, params=None):
+        wanted, body = self.bodies[url]
+        assert microversion == wanted, url
+        return SimpleNamespace(status_code=200, json=lambda: body)
+
+
+def cloud(servers, groups=(), hypervisors=(), used=2, traits=()):
+    found = list(hypervisors) or [hypervisor("cmp1"), hypervisor("cmp2")]
+    compute = {
+        "/os-hypervisors/detail": ("2.53", {"hypervisors": found}),
+        "/servers": ("2.53", {"servers": []}),
+        "/os-aggregates": ("2.53", {"aggregates": [{"id": 1, "name": "ssd", "hosts": ["cmp1"]}]}),
+        "/os-services": ("2.53", {"services": [service(each["service"]["host"], zone="east") for each in found]}),
+        "/servers/detail": ("2.96", {"servers": list(servers)}),
+        "/os-server-groups": ("2.64", {"server_groups": list(groups)}),
+    }
+    providers = [{"uuid": each["id"], "name": each["hypervisor_hostname"]} for each in found]
+    placement = {"/resource_providers": ("1.20", {"resource_providers": providers})}
+    for each in found:
+        inventories = {
+            "VCPU": inventory(16, allocation_ratio=4.0),
+            "MEMORY_MB": inventory(65536, reserved=512),
+            "DISK_GB": inventory(100),
+        }
+        path = f"/resource_providers/{each['id']}"
+        placement[f"{path}/inventories"] = ("1.20", {"inventories": inventories})
+        placement[f"{path}/usages"] = ("1.20", {"usages": {"VCPU": used, "MEMORY_MB": 4096, "DISK_GB": 20}})
+        placement[f"{path}/traits"] = ("1.20", {"traits": list(traits)})
+        placement[f"{path}/aggregates"] = ("1.20", {"aggregates": []})
+    return SimpleNamespace(compute=Answers(compute), placement=Answers(placement))
+
+
+def fleet(*servers, storage="ceph", **options):
+    return fleet_from(cloud(servers, **options), ASSUMED, storage)
+
+
+def test_hosts_have_the_numbers_of_placement():
+    seen = fleet(nova_server("web"), traits=["HW_CPU_X86_AVX2", "CUSTOM_FAST"])
+    first = seen.hosts["cmp1"]
+    assert (first.capacity.vcpus, first.capacity.memory) == (64, (65536 - 512) * MIB)
+    assert (first.bandwidth, first.state, first.status) == (1.25e9, "up", "enabled")
+    traits = first.traits
+    assert (traits.hypervisor, traits.hypervisor_version, traits.zone) == ("QEMU", "10.0.0", "east")
+    assert (traits.aggregates, traits.cpu_features) == ({"ssd", "CUSTOM_FAST"}, {"HW_CPU_X86_AVX2"})
+
+
+def test_what_others_have_allocated_is_not_there_for_servers():
+    # Placement counts 12 VCPUs, the server of the host takes 2.
+    assert fleet(nova_server("web"), used=12).hosts["cmp1"].capacity.vcpus == 64 - 10
+
+
+def test_servers_have_what_their_flavors_say():
+    web = fleet(nova_server("web", flavor={"swap": 512, "ephemeral": 5})).servers["id-web"]
+    assert (web.takes.vcpus, web.takes.memory, web.takes.disk) == (2, 4 * GIB, 25 * GIB + 512 * MIB)
+    assert (web.host, web.dirty_rate, web.movable, web.status) == ("cmp1", 1e6, "live", "ACTIVE")
+
+
+@pytest.mark.parametrize(
+    ("values", "storage", "where", "local"),
+    [
+        ({}, "ceph", "shared", 0),
+        ({}, None, "local", 20 * GIB),
+        ({"image": ""}, None, "volume", 0),
+        ({"image": "", "flavor": {"ephemeral": 5}}, None, "local", 5 * GIB),
+    ],
+)
+def test_what_has_to_be_copied_depends_on_where_the_disks_are(values, storage, where, local):
+    web = fleet(nova_server("web", **values), storage=storage).servers["id-web"]
+    assert (web.needs.storage, web.local_disk) == (where, local)
+
+
+@pytest.mark.parametrize(
+    ("values", "movable", "reason"),
+    [
+        ({"OS-EXT-STS:task_state": "migrating"}, "none", "Nova is busy with it (migrating)"),
+        ({"locked": True, "locked_reason": "audit"}, "none", "it is locked (audit)"),
+        ({"status": "VERIFY_RESIZE"}, "none", "its status is VERIFY_RESIZE"),
+        ({"status": "SHUTOFF"}, "cold", ""),
+        ({"status": "PAUSED"}, "live", ""),
+        ({"extra_specs": {"pci_passthrough:alias": "gpu:1"}}, "cold", "it has a PCI device"),
+    ],
+)
+def test_what_cannot_move_says_why(values, movable, reason):
+    web = fleet(nova_server("web", **values)).servers["id-web"]
+    assert (web.movable, web.reason) == (movable, reason)
+
+
+def test_zones_groups_and_required_traits_are_needs():
+    group = {"id": "g1", "name": "db", "policy": "anti-affinity", "rules": {}, "members": ["id-web"]}
+    web = nova_server("web", pinned_availability_zone="east", extra_specs={"trait:CUSTOM_FAST": "required"})
+    seen = fleet(web, groups=[group])
+    needs = seen.servers["id-web"].needs
+    assert (needs.zone, needs.aggregates) == ("east", {"CUSTOM_FAST"})
+    assert (seen.servers["id-web"].group, seen.groups) == ("g1", {"g1": "anti-affinity"})
+
+
+def test_a_server_that_is_nowhere_is_left_out_and_one_on_an_unknown_host_is_refused():
+    assert not fleet(nova_server("shelved", host=None, status="SHELVED_OFFLOADED")).servers
+    with pytest.raises(LifeboatError, match="server web: found host gone"):
+        fleet(nova_server("web", host="gone"))
+
+
+def test_servers_of_a_cell_that_is_down_are_not_taken_for_none():
+    # The shape of nova/doc/api_samples for down cells.
+    down = {"id": "id-web", "created": "2026-11-21T13:42:05Z", "tenant_id": "t", "status": "UNKNOWN", "links": []}
+    with pytest.raises(LifeboatError, match="such as id-web; expected an answer of every cell"):
+        fleet(nova_server("mail"), down)
+
+
+def test_without_a_bandwidth_nothing_is_asked():
+    with pytest.raises(LifeboatError, match="bandwidth of the hosts"):
+        fleet_from(SimpleNamespace(), {})
