@@ -57,7 +57,7 @@ def make_plan(fleet: Fleet, goal: Goal, limits: Limits, policy: Policy, estimate
     """Decide on the moves and put them in order."""
     matrix = Matrix(fleet)
     travel = Travel(fleet, limits, policy, estimates)
-    decision = _decide(fleet, matrix, travel, goal)
+    decision = decide(fleet, matrix, travel, goal)
     seen = schedule(matrix, travel, decision.moves)
     concerned = [each.server for each in decision.moves]
     concerned += [server for each in decision.unplaced for server in each.servers]
@@ -65,7 +65,7 @@ def make_plan(fleet: Fleet, goal: Goal, limits: Limits, policy: Policy, estimate
     return Plan(fleet, seen, decision.unplaced, tuple(rows), estimates)
 
 
-def _decide(fleet: Fleet, matrix: Matrix, travel: Travel, goal: Goal) -> Decision:
+def decide(fleet: Fleet, matrix: Matrix, travel: Travel, goal: Goal) -> Decision:
     match goal.kind:
         case "drain":
             return goals.drain(fleet, matrix, travel.staying, goal.hosts)

@@ -54,7 +54,7 @@ class Dispatch:
         return [self._moves[place] for place in sorted(places + self._fresh)]
 
     def resume(self, move: Move) -> None:
-        """Count a move that is under way already."""
+        """Count a move that is under way already, whether or not the fleet says so."""
         self._begin(move)
 
     def take(self) -> list[Move]:
@@ -147,7 +147,9 @@ class Dispatch:
 
     def _begin(self, move: Move) -> None:
         self._coming[move.server] = move
-        self._layout.add(self._layout.fleet.servers[move.server], move.destination)
+        server = self._layout.fleet.servers[move.server]
+        if server.bound_for != move.destination:
+            self._layout.add(server, move.destination)
         for key in self._slot_keys(move):
             self._slots[key] += self._weight(key, move)
 

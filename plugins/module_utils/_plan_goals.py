@@ -136,13 +136,15 @@ class _Planner:
         layout = self.layout
         source = layout.host_of[server.id]
         for host in order:
-            if host not in allowed or host == source or host in without:
+            if host not in allowed or host == source or host in without or host in server.avoid:
                 continue
             if layout.has_room(server, host) and layout.keeps_groups(server, host):
                 yield host
 
     def leave(self, server: Server, without: Collection[str]) -> None:
-        """Move it to the best host, or note why it stays."""
+        """Move it to the best host, or note why it stays; one that is leaving already is let go."""
+        if server.bound_for is not None and server.bound_for not in without:
+            return
         obstacle = self.staying(server)
         if obstacle is not None:
             self._note(server, (obstacle.reason,), lambda: (((), (obstacle,)),))
@@ -152,7 +154,7 @@ class _Planner:
             self.move(server, destination)
             return
         source = self.layout.host_of[server.id]
-        alike = (self._matrix.class_of(server, source), source, server.takes, server.group)
+        alike = (self._matrix.class_of(server, source), source, server.takes, server.group, server.avoid)
         self._note(server, alike, lambda: self._reasons(server, without))
 
     def _note(self, server: Server, alike: object, reasons: Callable[[], t.Any]) -> None:

@@ -107,17 +107,17 @@ def joined(
     if not by_host:
         raise LifeboatError("hosts", "none", "at least one", "Give the hosts of the cloud.")
     for server in by_server.values():
-        if server.host not in by_host:
-            raise LifeboatError(
-                f"server {server.name}", f"host {server.host}, which is not given", "one of the hosts", _CORRECT
-            )
+        for host in (server.host, server.bound_for or server.host):
+            if host not in by_host:
+                found = f"host {host}, which is not given"
+                raise LifeboatError(f"server {server.name}", found, "one of the hosts", _CORRECT)
         if server.group is not None and server.group not in groups:
             raise LifeboatError(
                 f"server {server.name}", f"server group {server.group}, which is not given", "one of groups", _CORRECT
             )
-    for host in by_host.values():
-        if host.link is not None and host.link not in links:
-            raise LifeboatError(f"host {host.name}", f"link {host.link}, which is not given", "one of links", _CORRECT)
+    for each in by_host.values():
+        if each.link is not None and each.link not in links:
+            raise LifeboatError(f"host {each.name}", f"link {each.link}, which is not given", "one of links", _CORRECT)
     return Fleet(by_host, by_server, groups, links)
 
 
@@ -217,6 +217,8 @@ def _server(entry: Entry, known: Mapping[str, float | None]) -> Server:
         movable=t.cast("Movable", reader.text("movable", "live", t.get_args(Movable))),
         reason=reader.text("reason", ""),
         priority=int(reader.number("priority", 0, -_LARGE)),
+        bound_for=reader.optional("bound_for"),
+        avoid=reader.names("avoid"),
     )
     reader.nothing_else()
     return server

@@ -31,6 +31,8 @@ class Layout:
         for server in fleet.servers.values():
             self.add(server, server.host)
             self.host_of[server.id] = server.host
+            if server.bound_for is not None:
+                self.add(server, server.bound_for)
 
     def add(self, server: Server, host: str) -> None:
         """Give it room on the host."""
@@ -107,7 +109,7 @@ class Layout:
         return int(policy == "soft-affinity" and not there)
 
     def obstacles(self, server: Server, host: str) -> list[Obstacle]:
-        """What now speaks against the host: room and groups."""
+        """What now speaks against the host: room, groups, and earlier attempts."""
         found = []
         used, has, takes = self._used[host], self.fleet.hosts[host].capacity, server.takes
         for place, (name, (unit, size)) in enumerate(_UNITS.items()):
@@ -118,4 +120,6 @@ class Layout:
             policy = self.fleet.groups[str(server.group)]
             reason = f"server group {server.group} with the policy {policy} does not allow it"
             found.append(Obstacle("group", Weight.BLOCKS, reason))
+        if host in server.avoid:
+            found.append(Obstacle("history", Weight.BLOCKS, "a migration of the server to it has failed"))
         return found

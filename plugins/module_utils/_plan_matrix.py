@@ -96,7 +96,7 @@ class Matrix:
         alike: dict[object, list[Server]] = {}
         for server in servers:
             source = layout.host_of[server.id]
-            key = (*self.class_of(server, source), source, server.takes, server.group)
+            key = (*self.class_of(server, source), source, server.takes, server.group, server.avoid)
             alike.setdefault(key, []).append(server)
         return [self._row(each, layout) for each in alike.values()]
 

@@ -82,7 +82,8 @@ class Server:
     """A server. ``takes`` is its flavor, ``memory`` what of it is in use; ``local_disk`` is copied with it.
 
     ``movable`` is ``live`` when it may move while it runs, ``cold`` when it must stand still for it, ``none`` when it
-    cannot move; ``reason`` says why.
+    cannot move; ``reason`` says why. One that is under way is ``bound_for`` another host; ``avoid`` are hosts to which
+    its migration failed.
     """
 
     id: str
@@ -99,6 +100,8 @@ class Server:
     movable: Movable = "live"
     reason: str = ""
     priority: int = 0
+    bound_for: str | None = None
+    avoid: frozenset[str] = frozenset()
 
     @property
     def running(self) -> bool:

@@ -65,6 +65,10 @@ class Travel:
 
     def staying(self, server: Server) -> Obstacle | None:
         """Why the server cannot leave its host, wherever to."""
+        if server.bound_for is not None:
+            return Obstacle("server", Weight.BLOCKS, f"it is under way to {server.bound_for}")
+        if self.fleet.hosts[server.host].state != "up":
+            return Obstacle("server", Weight.BLOCKS, "its host is down, so that it can only be evacuated")
         if server.movable == "none":
             return Obstacle("server", Weight.BLOCKS, server.reason or "it is not to be moved")
         if server.movable == "cold" and server.running and not self._policy.cold:

@@ -70,6 +70,7 @@ options:
         its flavor.
       - C(memory_used), C(dirty_rate) and C(working_set) of the guest, C(local_disk) to be copied with it, C(status) as
         Nova has it, C(priority), C(group), one of O(groups).
+      - C(bound_for), the host that it is under way to, and C(avoid), hosts to which its migration has failed.
       - C(movable) V(live), V(cold) or V(none), with C(reason).
       - C(storage) V(volume), V(shared) or V(local), C(cpu_mode), C(cpu_model), C(cpu_features), C(machine), C(zone),
         C(aggregates) and C(networks) that it needs.

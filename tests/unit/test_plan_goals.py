@@ -96,6 +96,27 @@ def test_a_server_that_cannot_leave_says_why(values, policy, words):
     assert not decision.moves and words in why(decision)["db"][0]
 
 
+def test_a_server_of_a_host_that_is_down_waits_for_its_evacuation():
+    of = fleet([host("cmp1", state="down"), host("cmp2")], [server("db", "cmp1")])
+    assert "evacuated" in why(decide(goals.drain, of, ["cmp1"]))["db"][0]
+
+
+def test_a_server_under_way_is_let_go_and_its_room_and_group_are_taken_there_already():
+    groups = [{"name": "db", "policy": "anti-affinity"}]
+    guests = [server("a", "cmp1", group="db", bound_for="cmp2"), server("b", "cmp1", group="db")]
+    decision = decide(goals.drain, fleet(3, guests, groups), ["cmp1"])
+    assert [(move.server, move.destination) for move in decision.moves] == [("b", "cmp3")]
+    back = decide(goals.drain, fleet(3, guests, groups), ["cmp1", "cmp2"])
+    assert why(back) == {"a": ["it is under way to cmp2"]}
+
+
+def test_a_host_to_which_a_migration_failed_is_not_tried_again():
+    of = fleet(3, [server("web", "cmp1", avoid=["cmp2"])])
+    assert decide(goals.drain, of, ["cmp1"]).moves[0].destination == "cmp3"
+    only = decide(goals.drain, fleet(2, [server("web", "cmp1", avoid=["cmp2"])]), ["cmp1"])
+    assert "has failed" in why(only)["web"][0]
+
+
 def test_a_server_that_does_not_run_moves_cold_without_asking():
     of = fleet(2, [server("db", "cmp1", movable="cold", status="SHUTOFF")])
     assert decide(goals.drain, of, ["cmp1"]).moves
