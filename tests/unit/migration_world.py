@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A cloud in discrete time, on which the real planner acts, with what can go wrong.
 
-The world knows guests by what they really write and links by what they really carry; the planner knows what it was told.
-Migrations copy page by page in their rounds, those that share a host share its bandwidth. Every tick the world looks
+The world knows what guests really write and what links really carry; the planner knows what it was told. Migrations
+copy page by page in their rounds, those that share a host share its bandwidth. Every tick the world looks
 with its own eyes whether something has happened that must not.
 """
 
@@ -204,7 +204,7 @@ class Operator:
         matrix = Matrix(fleet)
         estimates = Estimates(defaults=Defaults(SWITCH_S, SETUP_S, REBOOT_S))
         self.travel = Travel(fleet, self.limits, self.world.policy, estimates)
-        decision = decide(fleet, matrix, self.travel, self.goal)
+        decision = decide(fleet, matrix, self.travel, dataclasses.replace(self.goal, moves=self._wishes()))
         trips, refused = trips_of(self.travel, decision.moves)
         self.staying = {server: each for each in decision.unplaced for server in each.servers}
         self.world.say(f"plan: {len(trips)} moves, {len(self.staying) + len(refused)} servers stay")
@@ -216,6 +216,12 @@ class Operator:
         for copy in self.world.copies.values():
             self.dispatch.resume(copy.move)
         self.start(self.dispatch.take())
+
+    def _wishes(self) -> tuple[Move, ...]:
+        """Those that have not come true."""
+        at = self.world.at
+        wishes = (dataclasses.replace(each, source=at[each.server]) for each in self.goal.moves)
+        return tuple(each for each in wishes if each.source != each.destination)
 
     def start(self, moves: t.Iterable[Move]) -> None:
         for move in moves:
