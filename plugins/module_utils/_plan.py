@@ -140,9 +140,10 @@ def _step_json(plan: Plan, step: Step) -> dict[str, t.Any]:
 
 def _unplaced_json(fleet: Fleet, unplaced: Unplaced) -> dict[str, t.Any]:
     return {
-        "servers": list(unplaced.servers),
-        "names": [fleet.servers[each].name for each in unplaced.servers],
-        "host": fleet.servers[unplaced.servers[0]].host,
+        "servers": [
+            {"server": each, "name": fleet.servers[each].name, "host": fleet.servers[each].host}
+            for each in unplaced.servers
+        ],
         "reasons": [_reason_json(hosts, against) for hosts, against in unplaced.reasons],
     }
 

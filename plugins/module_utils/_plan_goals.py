@@ -142,19 +142,23 @@ class _Planner:
                 yield host
 
     def leave(self, server: Server, without: Collection[str]) -> None:
-        """Move it to the best host, or note why it stays; one that is leaving already is let go."""
+        """Move it to the best host, or note why it stays; one that is leaving already is let go.
+
+        The hosts ``without`` take nothing. Where one of a sort found no place, no other is looked for: all that leaves
+        these hosts only takes room elsewhere.
+        """
         if server.bound_for is not None and server.bound_for not in without:
             return
         obstacle = self.staying(server)
         if obstacle is not None:
             self._note(server, (obstacle.reason,), lambda: (((), (obstacle,)),))
             return
-        destination = self.emptiest(server, without)
+        source = self.layout.host_of[server.id]
+        alike = (self._matrix.class_of(server, source), server.takes, server.group, server.avoid)
+        destination = None if without and alike in self._stuck else self.emptiest(server, without)
         if destination is not None:
             self.move(server, destination)
             return
-        source = self.layout.host_of[server.id]
-        alike = (self._matrix.class_of(server, source), source, server.takes, server.group, server.avoid)
         self._note(server, alike, lambda: self._reasons(server, without))
 
     def _note(self, server: Server, alike: object, reasons: Callable[[], t.Any]) -> None:

@@ -92,19 +92,20 @@ class Matrix:
         return (*(each for each in fixed if each.weight is Weight.BLOCKS), *layout.obstacles(server, destination))
 
     def rows(self, servers: Iterable[Server], layout: Layout) -> list[Row]:
-        """For each sort of these servers where they fit, and why not elsewhere; their own host is left out."""
+        """For each sort of these servers where they fit, and why not elsewhere; an only host of theirs is left out."""
         alike: dict[object, list[Server]] = {}
         for server in servers:
             source = layout.host_of[server.id]
-            key = (*self.class_of(server, source), source, server.takes, server.group, server.avoid)
+            key = (*self.class_of(server, source), server.takes, server.group, server.avoid)
             alike.setdefault(key, []).append(server)
         return [self._row(each, layout) for each in alike.values()]
 
     def _row(self, servers: list[Server], layout: Layout) -> Row:
         server = servers[0]
+        sources = {layout.host_of[each.id] for each in servers}
         refused: dict[tuple[Obstacle, ...], list[str]] = {}
         for host in self._fleet.hosts:
-            if host != layout.host_of[server.id]:
+            if sources != {host}:
                 refused.setdefault(self.against(server, host, layout), []).append(host)
         fits = tuple(refused.pop((), ()))
         why = tuple((tuple(hosts), against) for against, hosts in refused.items())

@@ -234,7 +234,8 @@ refused:
   elements: dict
 unplaced:
   description:
-    - Servers that stay, alike in C(servers) and C(names), with C(reasons), each for the C(hosts) that it holds for.
+    - Servers that stay, alike in C(servers), each with C(server), C(name) and C(host), and C(reasons), each with
+      C(obstacles) and the C(hosts) that these hold for, none where it is the server itself.
   returned: success
   type: list
   elements: dict

@@ -31,7 +31,7 @@ def test_it_plans_and_says_who_stays_and_why():
     assert (step["server"], step["source"], step["mode"], step["stops_server"]) == ("web", "cmp1", "pre-copy", False)
     assert step["end_s"] == pytest.approx(GIB / 125e6 + 5.2, abs=0.01)
     (stays,) = seen["unplaced"]
-    assert (stays["names"], stays["host"]) == (["db"], "cmp1")
+    assert stays["servers"] == [{"server": "db", "name": "db", "host": "cmp1"}]
     assert stays["reasons"] == [{"hosts": [], "obstacles": [{"subject": "server", "reason": "it has a PCI device"}]}]
     assert (seen["changed"], seen["summary"]["moves"], seen["summary"]["staying"]) == (False, 1, 1)
     assert seen["summary"]["emptied_hosts"] == []
