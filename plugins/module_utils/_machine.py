@@ -62,11 +62,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A machine. ``memory`` is in bytes, ``firmware`` bios or uefi, ``machine_type`` i440fx, q35 or what is told."""
+    """A machine, its boot disk first. ``memory`` is in bytes, ``firmware`` bios or uefi, ``os_type`` linux or windows.
+
+    ``machine_type`` is i440fx, q35 or what else is told. A bare disk tells no processors and no memory.
+    """
 
     name: str
-    vcpus: int
-    memory: int
+    vcpus: int | None
+    memory: int | None
     firmware: str = "bios"
     secure_boot: bool = False
     machine_type: str | None = None
@@ -91,6 +94,15 @@ def check(machine: Machine, thing: str) -> Machine:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise LifeboatError(thing, f"the disk {twice[0]} twice", "one of each name", "Correct the description.")
     return machine
+
+
+def machine_type(told: str | None) -> str | None:
+    """The family of a machine type of QEMU, such as pc-q35-9.2."""
+    if told is None:
+        return None
+    if "q35" in told:
+        return "q35"
+    return "i440fx" if told == "pc" or told.startswith("pc-i440fx") else told
 
 
 def number(value: str | None, thing: str, name: str) -> int:
