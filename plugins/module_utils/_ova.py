@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import FilePart
 from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import LARGEST_DESCRIPTION
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ovf import Package, parse_ovf
 
@@ -28,33 +29,7 @@ _GZIP = b"\x1f\x8b"
 _MOST_MEMBERS = 1000
 # tarfile reads what headers announce (long names, pax records) in one go, however much that is.
 _LARGEST_HEADER = 2**20
-_CHUNK = 2**20
 _MANIFEST_LINE = re.compile(r"(SHA-?1|SHA-?256|SHA-?512)\s?\(([^()]+)\)\s?=\s?([0-9a-f]+)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class FilePart:
-    """A file, or what of an archive is one: ``size`` bytes of the file at ``path`` from ``offset`` on."""
-
-    path: str
-    offset: int
-    size: int
-
-    def read(self, most: int) -> bytes:
-        """Its first bytes."""
-        with open(self.path, "rb") as file:
-            file.seek(self.offset)
-            return file.read(min(most, self.size))
-
-    def digest(self, algorithm: str) -> str:
-        """Its hash in hexadecimal, read piece by piece."""
-        digest, left = hashlib.new(algorithm), self.size
-        with open(self.path, "rb") as file:
-            file.seek(self.offset)
-            while left and (piece := file.read(min(_CHUNK, left))):
-                digest.update(piece)
-                left -= len(piece)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +135,7 @@ def _small(parts: Mapping[str, FilePart], name: str, thing: str) -> bytes:
     if parts[name].size > LARGEST_DESCRIPTION:
         found = f"{name} of {parts[name].size} bytes"
         raise LifeboatError(thing, found, f"at most {LARGEST_DESCRIPTION}", "Get the package from who made it.")
-    return parts[name].read(LARGEST_DESCRIPTION)
+    return parts[name].read(0, LARGEST_DESCRIPTION)
 
 
 def _check_reference(name: str, size: int | None, parts: Mapping[str, FilePart], thing: str) -> None:
@@ -170,7 +145,7 @@ def _check_reference(name: str, size: int | None, parts: Mapping[str, FilePart],
     if size is not None and size != part.size:
         found = f"{name} of {part.size} bytes"
         raise LifeboatError(thing, found, f"the {size} of the descriptor", "Fetch the package again.")
-    if part.read(2) == _GZIP:
+    if part.read(0, 2) == _GZIP:
         remedy = f"Unpack the package and decompress {name}, or export without compression."
         raise LifeboatError(thing, f"{name} compressed with gzip", "a plain disk image", remedy)
 
