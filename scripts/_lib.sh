@@ -45,10 +45,10 @@ leave_cgroup2() {
   rm -f "$keeper"
 }
 
-# install_system_packages [PACKAGE...]: what the lab needs, and these.
+# install_system_packages [PACKAGE...]: what the lab and the tests need, and these.
 install_system_packages() {
   local wanted=(ethtool podman crun netavark aardvark-dns iptables mmdebstrap debian-archive-keyring openssh-client iproute2
-    nftables python3-venv util-linux "$@")
+    nftables python3-libnbd python3-venv qemu-utils util-linux "$@")
   local missing=() package
   for package in "${wanted[@]}"; do
     dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

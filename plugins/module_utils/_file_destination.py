@@ -1,0 +1,113 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""A raw file as the destination of a copy.
+
+It is written under another name beside it, as a sparse file, and gets its own name when it is whole. A receipt beside
+it tells of what it is a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import typing as t
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Json = dict[str, t.Any]
+
+
+class FileDestination:
+    """The file at ``path``."""
+
+    def __init__(self, path: str) -> None:
+        directory, name = os.path.split(os.path.abspath(path))
+        self._path, self._directory = os.path.join(directory, name), directory
+        self.partial = os.path.join(directory, f".{name}.lifeboat-partial")
+        self.journal = os.path.join(directory, f".{name}.lifeboat-journal")
+        self._receipt = os.path.join(directory, f".{name}.lifeboat-receipt")
+        self.thing = f"file {self._path}"
+
+    def exists(self) -> bool:
+        return os.path.lexists(self._path)
+
+    def receipt(self) -> Json | None:
+        """Of what the file is a copy; None when nothing tells it."""
+        try:
+            with open(self._receipt, encoding="utf-8") as file:
+                found: Json = json.load(file)
+                return found
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def check_room(self, needed: int) -> None:
+        """LifeboatError when the file system has less than ``needed`` bytes, or there is no such directory."""
+        try:
+            found = os.statvfs(self._directory)
+        except OSError as error:
+            said = error.strerror or str(error)
+            raise LifeboatError(self.thing, said, "a directory for it", f"Make {self._directory}.") from error
+        free = found.f_bavail * found.f_frsize
+        if free < needed:
+            remedy = "Free some, or choose another place."
+            raise LifeboatError(self.thing, f"{free} bytes free", f"{needed}, the source's data", remedy)
+
+    def has_partial(self, size: int) -> bool:
+        return os.path.isfile(self.partial) and os.path.getsize(self.partial) == size
+
+    @contextlib.contextmanager
+    def open_partial(self, size: int) -> Iterator[FileTarget]:
+        """The unfinished file, made when there is none, and on its disk when the block has ended."""
+        descriptor = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(descriptor, size)
+            yield FileTarget(descriptor)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def publish(self, receipt: Json) -> None:
+        """Give the unfinished file its name. The receipt goes first: a file without one counts as somebody else's."""
+        with open(self._receipt, "w", encoding="utf-8") as file:
+            json.dump(receipt, file)
+            file.flush()
+            os.fsync(file.fileno())
+        # Unlike a renaming this fails when somebody has made a file of the name meanwhile.
+        os.link(self.partial, self._path)
+        os.unlink(self.partial)
+        directory = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def discard_partial(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.partial)
+
+
+class FileTarget:
+    """An open file; holes of it read as zeros."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, offset: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._descriptor, view, offset)
+            view, offset = view[written:], offset + written
+
+    def flush(self) -> None:
+        os.fdatasync(self._descriptor)
+
+    def read(self, offset: int, length: int) -> bytes:
+        # Pages that are on disk leave the cache, so that it is the disk that answers.
+        os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+        return os.pread(self._descriptor, length, offset)

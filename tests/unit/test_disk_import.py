@@ -1,0 +1,380 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The copy of a disk, for real: qemu-nbd reads it, a file gets it, and it is killed on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _block_copy, _qemu_source
+from ansible_collections.lifeboat.cloud.plugins.module_utils._block_copy import BLOCK_SIZE, Copied
+from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import DiskImage, inspect
+from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import Options, earlier_import, import_disk
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._file_destination import FileDestination, FileTarget
+from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import whole_file
+from ansible_collections.lifeboat.cloud.plugins.module_utils._ova import open_package
+from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import EXTENTS, MIB, OPTIONS, SIZE, make_image, make_raw
+from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
+
+_DEBIANS_LIBRARIES = "/usr/lib/python3/dist-packages"
+# With the blocks that the extents touch: 0, 1, 7-9 and 15.
+DATA_BLOCKS = 6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libnbd() -> t.Iterator[None]:
+    """libnbd comes with the system and not from PyPI."""
+    sys.path.append(_DEBIANS_LIBRARIES)
+    try:
+        _qemu_source.nbd = importlib.import_module("nbd")
+    finally:
+        sys.path.remove(_DEBIANS_LIBRARIES)
+    yield
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("images")
+    raw = make_raw(directory / "disk.raw")
+    for name in OPTIONS:
+        make_image(raw, name)
+    return directory
+
+
+def looked_at(path: Path) -> DiskImage:
+    return inspect(whole_file(str(path)), None, "image")
+
+
+def imported(image: DiskImage, path: Path, **options: t.Any) -> Copied:
+    return import_disk(image, FileDestination(str(path)), Options(**options), "image")
+
+
+def left_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.mark.parametrize("name", [*OPTIONS, "disk.raw"])
+def test_every_format_arrives_bit_by_bit(images: Path, tmp_path: Path, name: str) -> None:
+    before = (images / name).stat()
+    copied = imported(looked_at(images / name), tmp_path / "out.raw")
+    assert (tmp_path / "out.raw").read_bytes() == (images / "disk.raw").read_bytes()
+    assert copied.source_digest == copied.destination_digest
+    assert copied.size == SIZE
+    assert left_in(tmp_path) == [".out.raw.lifeboat-receipt", "out.raw"]
+    after = (images / name).stat()
+    assert (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
+
+
+def test_holes_are_neither_read_nor_written(images: Path, tmp_path: Path) -> None:
+    copied = imported(looked_at(images / "stream.vmdk"), tmp_path / "out.raw")
+    assert copied.read == sum(length for _, length in EXTENTS)
+    assert copied.written == DATA_BLOCKS * BLOCK_SIZE
+    assert (tmp_path / "out.raw").stat().st_blocks * 512 <= DATA_BLOCKS * BLOCK_SIZE + MIB
+
+
+def test_the_digest_is_of_the_content_and_not_of_the_format(images: Path, tmp_path: Path) -> None:
+    digests = {
+        imported(looked_at(images / name), tmp_path / f"{name}.raw").source_digest
+        for name in ("disk.raw", "disk.qcow2")
+    }
+    assert len(digests) == 1
+    other = make_raw(tmp_path / "other", seed=2)
+    assert imported(looked_at(other), tmp_path / "other.raw").source_digest not in digests
+
+
+def test_disks_of_an_archive_are_read_in_place(images: Path, tmp_path: Path) -> None:
+    second = make_image(make_raw(tmp_path / "second.raw", seed=2), "sparse.vmdk")
+    disks = [SampleDisk("a.vmdk", (images / "stream.vmdk").read_bytes()), SampleDisk("b.vmdk", second.read_bytes())]
+    located = open_package(str(write_ova(tmp_path / "vm.ova", disks)))
+    for disk, raw in zip(disks, (images / "disk.raw", tmp_path / "second.raw"), strict=True):
+        image = inspect(located.parts[disk.file], "vmdk", "image")
+        imported(image, tmp_path / f"{disk.file}.out")
+        assert (tmp_path / f"{disk.file}.out").read_bytes() == raw.read_bytes()
+
+
+def test_what_is_there_already_is_found_again(images: Path, tmp_path: Path) -> None:
+    image, destination = looked_at(images / "disk.qcow2"), FileDestination(str(tmp_path / "out.raw"))
+    assert earlier_import(image, destination) is None
+    copied = import_disk(image, destination, Options(), "image")
+    receipt = earlier_import(image, destination)
+    assert receipt is not None
+    assert receipt["source_digest"] == copied.source_digest
+    with pytest.raises(LifeboatError, match="a copy of another disk"):
+        earlier_import(looked_at(images / "stream.vmdk"), destination)
+    (tmp_path / "mine").write_bytes(b"data")
+    with pytest.raises(LifeboatError, match="found something else"):
+        earlier_import(image, FileDestination(str(tmp_path / "mine")))
+
+
+def _import_slowly(image: DiskImage, path: str) -> None:
+    """In a process of its own: a copy that takes its time, so that it can be killed."""
+    sys.path.append(_DEBIANS_LIBRARIES)
+    _qemu_source.nbd = importlib.import_module("nbd")
+    _block_copy._BATCH = 1
+    flush = FileTarget.flush
+
+    def slow(self: FileTarget) -> None:
+        flush(self)
+        time.sleep(0.2)
+
+    FileTarget.flush = slow  # type: ignore[method-assign]
+    import_disk(image, FileDestination(path), Options(), "image")
+
+
+def killed(image: DiskImage, path: Path, blocks: int) -> None:
+    """A copy that is killed when so many blocks are recorded."""
+    journal = Path(FileDestination(str(path)).journal)
+    process = multiprocessing.get_context("spawn").Process(target=_import_slowly, args=(image, str(path)))
+    process.start()
+    deadline = time.monotonic() + 30
+    while not journal.exists() or journal.read_bytes().count(b"\n") <= blocks:
+        assert time.monotonic() < deadline, "the copy did not get so far within 30 s"
+        assert process.is_alive(), "the copy has ended by itself"
+        time.sleep(0.01)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(10)
+
+
+def test_a_killed_copy_goes_on_where_it_was(images: Path, tmp_path: Path) -> None:
+    image, path = looked_at(images / "stream.vmdk"), tmp_path / "out.raw"
+    killed(image, path, blocks=3)
+    assert not path.exists()
+    assert left_in(tmp_path) == [".out.raw.lifeboat-journal", ".out.raw.lifeboat-partial"]
+    copied = imported(image, path)
+    assert copied.resumed >= 3 * BLOCK_SIZE
+    assert copied.resumed + copied.written == DATA_BLOCKS * BLOCK_SIZE
+    assert path.read_bytes() == (images / "disk.raw").read_bytes()
+    assert copied.source_digest == imported(image, tmp_path / "whole.raw").source_digest
+
+
+def test_a_kill_leaves_no_process_behind(images: Path, tmp_path: Path) -> None:
+    image = looked_at(images / "disk.qcow2")
+    with _qemu_source.open_source(image, 10, "image"):
+        assert len(readers_of(images / "disk.qcow2")) == 1
+    killed(image, tmp_path / "out.raw", blocks=1)
+    deadline = time.monotonic() + 5
+    while (found := readers_of(images / "disk.qcow2")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert found == []
+
+
+def readers_of(image: Path) -> list[int]:
+    """The processes of qemu-nbd that have the image among their arguments, without those that have ended."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            arguments = line.read_bytes().split(b"\0")
+            if arguments[0].endswith(b"qemu-nbd") and any(str(image).encode() in each for each in arguments):
+                found.append(int(line.parent.name))
+    return found
+
+
+def test_a_block_that_has_changed_since_is_copied_again(images: Path, tmp_path: Path) -> None:
+    image, path = looked_at(images / "stream.vmdk"), tmp_path / "out.raw"
+    killed(image, path, blocks=3)
+    with (tmp_path / ".out.raw.lifeboat-partial").open("r+b") as file:
+        file.write(b"tampered")
+    copied = imported(image, path)
+    assert copied.resumed + copied.written == DATA_BLOCKS * BLOCK_SIZE
+    assert path.read_bytes() == (images / "disk.raw").read_bytes()
+
+
+def test_an_unfinished_copy_of_another_source_is_not_gone_on_with(images: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out.raw"
+    killed(looked_at(images / "stream.vmdk"), path, blocks=2)
+    other = make_raw(tmp_path / "other", seed=2)
+    assert imported(looked_at(other), path).resumed == 0
+    assert path.read_bytes() == other.read_bytes()
+
+
+def test_without_resuming_it_begins_anew(images: Path, tmp_path: Path) -> None:
+    image, path = looked_at(images / "stream.vmdk"), tmp_path / "out.raw"
+    killed(image, path, blocks=2)
+    assert imported(image, path, resume=False).resumed == 0
+    assert path.read_bytes() == (images / "disk.raw").read_bytes()
+
+
+def test_a_line_that_was_torn_is_not_believed(images: Path, tmp_path: Path) -> None:
+    image, path = looked_at(images / "stream.vmdk"), tmp_path / "out.raw"
+    killed(image, path, blocks=3)
+    with (tmp_path / ".out.raw.lifeboat-journal").open("ab") as file:
+        file.write(b'[15, "00')
+    imported(image, path)
+    assert path.read_bytes() == (images / "disk.raw").read_bytes()
+
+
+def test_a_destination_that_does_not_keep_what_was_written(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = FileTarget.write
+
+    def lie(self: FileTarget, offset: int, data: bytes) -> None:
+        write(self, offset, data if offset < 28 * MIB else data[:-1] + b"!")
+
+    monkeypatch.setattr(FileTarget, "write", lie)
+    monkeypatch.setattr(_block_copy, "_BATCH", 1)
+    image = looked_at(images / "stream.vmdk")
+    with pytest.raises(LifeboatError, match=r"block 7 .*2 blocks of 4194304 bytes are kept as .*partial"):
+        imported(image, tmp_path / "out.raw")
+    assert not (tmp_path / "out.raw").exists()
+    with pytest.raises(LifeboatError, match="does not keep what was written"):
+        imported(image, tmp_path / "out.raw", resume=False)
+    assert left_in(tmp_path) == []
+
+
+def test_a_full_disk_leaves_nothing_that_is_of_no_use(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FileTarget, "write", full)
+    with pytest.raises(LifeboatError, match="No space left on device"):
+        imported(looked_at(images / "stream.vmdk"), tmp_path / "out.raw")
+    assert left_in(tmp_path) == []
+
+
+def test_too_little_room_is_told_before_the_first_block(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result((*found[:4], 1, *found[5:])))
+    with pytest.raises(LifeboatError, match="bytes free; expected"):
+        imported(looked_at(images / "stream.vmdk"), tmp_path / "out.raw")
+    assert left_in(tmp_path) == []
+
+
+def test_an_image_that_something_has_open_is_refused(images: Path, tmp_path: Path) -> None:
+    image = looked_at(images / "disk.qcow2")
+    writer = [
+        "qemu-nbd",
+        "--socket",
+        str(tmp_path / "socket"),
+        "--persistent",
+        "-f",
+        "qcow2",
+        str(images / "disk.qcow2"),
+    ]
+    with subprocess.Popen(writer) as process:
+        try:
+            while not (tmp_path / "socket").exists():
+                time.sleep(0.01)
+            with pytest.raises(LifeboatError, match="Shut its guest down"):
+                imported(image, tmp_path / "out.raw")
+        finally:
+            process.terminate()
+    assert not (tmp_path / "out.raw").exists()
+
+
+def test_a_source_whose_reader_dies_is_a_clear_error_and_can_be_resumed(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, path = looked_at(images / "stream.vmdk"), tmp_path / "out.raw"
+    monkeypatch.setattr(_block_copy, "_BATCH", 1)
+    read = _qemu_source.QemuSource.read
+
+    def dying(self: _qemu_source.QemuSource, offset: int, length: int) -> bytes:
+        if offset >= 32 * MIB:
+            for pid in readers_of(images / "stream.vmdk"):
+                os.kill(pid, signal.SIGKILL)
+                time.sleep(0.2)
+        return read(self, offset, length)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_qemu_source.QemuSource, "read", dying)
+        with pytest.raises(LifeboatError, match=r"on reading .* bytes from .* are kept as"):
+            imported(image, path)
+    assert imported(image, path).resumed >= 2 * BLOCK_SIZE
+    assert path.read_bytes() == (images / "disk.raw").read_bytes()
+
+
+def test_two_copies_to_one_place(images: Path, tmp_path: Path) -> None:
+    image, path = looked_at(images / "stream.vmdk"), tmp_path / "out.raw"
+    destination = FileDestination(str(path))
+    with Path(destination.journal).open("wb") as file:
+        importlib.import_module("fcntl").flock(file, 2)
+        with pytest.raises(LifeboatError, match="a copy under way"):
+            import_disk(image, destination, Options(), "image")
+
+
+def test_a_read_that_takes_too_long(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(LifeboatError, match=r"no answer about .* within 1e-06 s"):
+        imported(looked_at(images / "stream.vmdk"), tmp_path / "out.raw", timeout_s=1e-6)
+    assert left_in(tmp_path) == []
+
+
+class MemorySource:
+    """A disk in memory whose extents are all that is not zero, cut at random."""
+
+    def __init__(self, content: bytes, extents: list[tuple[int, int]]) -> None:
+        self.size, self._content, self._extents = len(content), content, extents
+
+    def extents(self) -> list[tuple[int, int]]:
+        return self._extents
+
+    def read(self, offset: int, length: int) -> bytes:
+        assert any(start <= offset and offset + length <= start + size for start, size in self._extents)
+        return self._content[offset : offset + length]
+
+
+class MemoryTarget:
+    def __init__(self, size: int) -> None:
+        self.content = bytearray(size)
+
+    def write(self, offset: int, data: bytes) -> None:
+        self.content[offset : offset + len(data)] = data
+
+    def flush(self) -> None: ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(self.content[offset : offset + length])
+
+
+class MemoryJournal:
+    def __init__(self, recorded: dict[int, str]) -> None:
+        self.recorded = recorded
+
+    def record(self, digests: dict[int, str]) -> None:
+        self.recorded = {**self.recorded, **digests}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_extents_and_any_journal(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small blocks, random extents, and a journal that lies about some blocks: the content is always right."""
+    monkeypatch.setattr(_block_copy, "BLOCK_SIZE", 64)
+    dice = random.Random(seed)
+    size = dice.randrange(1, 2000)
+    cuts = sorted(dice.sample(range(size + 1), min(size + 1, 2 * dice.randrange(1, 9))))
+    extents = [(start, end - start) for start, end in zip(cuts[::2], cuts[1::2], strict=False)]
+    content = bytearray(size)
+    for start, length in extents:
+        content[start : start + length] = dice.choice([dice.randbytes(length), bytes(length)])
+    target, journal = MemoryTarget(size), MemoryJournal({dice.randrange(40): "00" * 32 for _ in range(5)})
+    source = MemorySource(bytes(content), extents)
+    copied = _block_copy.Copy(source, target, t.cast("t.Any", journal), True, "copy").run()
+    assert target.content == content
+    assert copied.source_digest == copied.destination_digest
+    again = _block_copy.Copy(source, target, t.cast("t.Any", journal), True, "copy").run()
+    assert (again.written, again.source_digest) == (0, copied.source_digest)
+
+
+def test_the_receipt_tells_what_was_copied(images: Path, tmp_path: Path) -> None:
+    imported(looked_at(images / "stream.vmdk"), tmp_path / "out.raw")
+    receipt = json.loads((tmp_path / ".out.raw.lifeboat-receipt").read_text())
+    assert receipt["source"]["files"][0][0] == str(images / "stream.vmdk")
+    assert receipt["size"] == SIZE
