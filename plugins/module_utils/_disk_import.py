@@ -122,6 +122,10 @@ def _left(destination: Destination, options: Options, error: LifeboatError) -> L
         return LifeboatError(
             error.thing, error.found, error.expected, f"{remedy} to go on, with resume set to false to begin anew."
         )
-    destination.discard_partial()
+    try:
+        destination.discard_partial()
+    except LifeboatError:
+        remedy = f"{error.remedy} {destination.partial} could not be removed; the next run does it."
+        return LifeboatError(error.thing, error.found, error.expected, remedy)
     os.unlink(destination.journal)
     return error

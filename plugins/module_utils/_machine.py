@@ -29,7 +29,7 @@ _MOST_VCPUS = 4096
 class Disk:
     """One disk. ``name`` and ``reference`` (a file or a volume) are the source's own words.
 
-    ``bus`` is one of virtio, scsi, sata, ide, usb and nvme, ``controller`` the model of it where one is told,
+    ``bus`` is one of virtio, scsi, sata, ide, usb, nvme and unknown, ``controller`` the model of it where one is told,
     ``capacity`` is in bytes, ``format`` is QEMU's name. What the source does not tell is None.
     """
 
@@ -64,13 +64,13 @@ class Finding:
 class Machine:
     """A machine, its boot disk first. ``memory`` is in bytes, ``firmware`` bios or uefi, ``os_type`` linux or windows.
 
-    ``machine_type`` is i440fx, q35 or what else is told. A bare disk tells no processors and no memory.
+    ``machine_type`` is i440fx, q35 or what else is told. A bare disk tells no processors, memory and firmware.
     """
 
     name: str
     vcpus: int | None
     memory: int | None
-    firmware: str = "bios"
+    firmware: str | None = "bios"
     secure_boot: bool = False
     machine_type: str | None = None
     os_type: str | None = None

@@ -17,10 +17,9 @@ import typing as t
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
-try:
+with contextlib.suppress(ImportError):
+    import rados
     import rbd
-except ImportError:
-    rbd = None
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +76,7 @@ class RbdDestination:
             rbd.RBD().rename(self._context, self.partial, self._name)
 
     def discard_partial(self) -> None:
-        with contextlib.suppress(rbd.ImageNotFound):
+        with self._explained(), contextlib.suppress(rbd.ImageNotFound):
             rbd.RBD().remove(self._context, self.partial)
 
     @contextlib.contextmanager
@@ -114,3 +113,16 @@ class RbdTarget:
         self._image.invalidate_cache()
         found: bytes = self._image.read(offset, length)
         return found
+
+
+@contextlib.contextmanager
+def open_destination(cluster: t.Any, pool: str, name: str, directory: str) -> Iterator[RbdDestination]:
+    """The image of a cluster that librados is connected to."""
+    try:
+        context = cluster.open_ioctx(pool)
+    except rados.ObjectNotFound as error:
+        raise LifeboatError(f"pool {pool}", "no such pool", "one", "Make it with ceph_pool.") from error
+    try:
+        yield RbdDestination(context, pool, name, directory)
+    finally:
+        context.close()
