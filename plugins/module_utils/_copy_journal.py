@@ -60,7 +60,12 @@ class Journal:
 @contextlib.contextmanager
 def open_journal(path: str, subject: Subject, thing: str) -> Iterator[Journal]:
     """The journal at ``path`` for this process alone. One of another subject counts as empty and is not resumed."""
-    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b") as file:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        found = f"{error.strerror or error} for the journal {path}"
+        raise LifeboatError(thing, found, "a place to write to", "Correct the directory's permissions.") from error
+    with open(descriptor, "r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -35,6 +35,10 @@ class FileDestination:
         self.thing = f"file {self._path}"
 
     def exists(self) -> bool:
+        """LifeboatError when something else than a file has the name."""
+        if os.path.lexists(self._path) and (os.path.islink(self._path) or not os.path.isfile(self._path)):
+            remedy = "Choose another name."
+            raise LifeboatError(self.thing, "a link, a device or a directory", "a plain file, or nothing", remedy)
         return os.path.lexists(self._path)
 
     def receipt(self) -> Json | None:

@@ -38,7 +38,6 @@ class RbdDestination:
         self._context, self._name = context, name
         self.partial = f"{name}.lifeboat-partial"
         self.journal = os.path.join(directory, f"{pool}.{name}.lifeboat-journal")
-        os.makedirs(directory, mode=0o700, exist_ok=True)
 
     def exists(self) -> bool:
         return self._size(self._name) is not None

@@ -41,7 +41,9 @@ options:
     type: bool
     default: false
   dest:
-    description: The raw file to make. Beside it are its journal meanwhile, and a receipt of what it is a copy of.
+    description:
+      - The raw file to make, not a block device. Beside it are its journal meanwhile, and a receipt of what it is
+        a copy of.
     type: path
   pool:
     description: The pool of the image to make, with O(name).

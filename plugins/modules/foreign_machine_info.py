@@ -63,7 +63,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 machine:
-  description: The machine as it is described. RV(machine.memory) in bytes; what is not told is null.
+  description: The machine as it is described. C(memory) in bytes; what is not told is null.
   returned: success
   type: dict
   sample: {name: web1, vcpus: 2, memory: 2147483648, firmware: uefi, secure_boot: false, machine_type: q35}
@@ -82,15 +82,15 @@ disks:
     path: {description: "What has the image, null when it is not known.", type: str, sample: /srv/import/web1.ova}
     offset: {description: Where in that file the image begins., type: int, sample: 10240}
 interfaces:
-  description: The network interfaces. RV(interfaces[].network) is a network or bridge of the source.
+  description: The network interfaces. C(network) is a network or bridge of the source.
   returned: success
   type: list
   elements: dict
   sample: [{name: net0, model: virtio, network: vmbr0, mac: "52:54:00:12:34:56", vlan: 10}]
 needs:
   description:
-    - What a server needs. RV(needs.vcpus), RV(needs.ram) in MiB and RV(needs.disk) in GiB of the flavor, as far as they
-      are known, and the RV(needs.properties) of the image.
+    - What a server needs. C(vcpus), C(ram) in MiB and C(disk) in GiB of the flavor, as far as they
+      are known, and the C(properties) of the image.
   returned: success
   type: dict
   sample: {vcpus: 2, ram: 2048, disk: 16, properties: {hw_disk_bus: sata, hw_vif_model: e1000e, hw_firmware_type: uefi}}

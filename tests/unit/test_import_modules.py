@@ -111,9 +111,10 @@ def test_refusals_change_nothing(source: Path, tmp_path: Path) -> None:
         "expected the disk disk7": {"src": str(source / "vm.ova"), "disk": "disk7"},
         "of the manifest": {"src": str(tampered), "disk": "disk1"},
         "No such file": {"src": str(tmp_path / "absent.vmdk")},
+        "a link, a device or a directory": {"src": str(source / "1.raw"), "dest": "/dev/null"},
     }
     for message, arguments in said.items():
-        result = run_module(disk_import.main, dest=str(out / "out.raw"), **arguments)
+        result = run_module(disk_import.main, **{"dest": str(out / "out.raw")} | arguments)
         assert message in result["msg"]
     assert list(out.iterdir()) == []
 
@@ -231,6 +232,8 @@ def test_an_image_of_rbd_appears_when_it_is_whole(
     monkeypatch.setattr("ansible_collections.lifeboat.cloud.plugins.module_utils._block_copy._BATCH", 1)
     image = inspect(whole_file(str(source / "stream.vmdk")), None, "image")
     destination = _rbd_destination.RbdDestination(None, "volumes", "web1", str(tmp_path / "journals"))
+    assert earlier_import(image, destination) is None
+    assert not (tmp_path / "journals").exists()
     library.fails_from = 32 * 2**20
     with pytest.raises(LifeboatError, match=r"connection timed out.* 3 blocks of .* kept as web1.lifeboat-partial"):
         import_disk(image, destination, Options(), "disk")
