@@ -256,7 +256,18 @@ def _watch(compute: Service, record: Record, wanted: Wanted, receipt: Receipt) -
 
 
 def _look(compute: Service, record: Record, receipt: Receipt) -> tuple[Record, Server]:
-    """How both stand now; noted when they have changed."""
+    """How both stand now; noted when they have changed. What the API cannot tell just now it is asked again."""
+    end = time.monotonic() + _GRACE_S
+    while True:
+        try:
+            return _look_once(compute, record, receipt)
+        except RefusalError as refusal:
+            if refusal.status < 500 or time.monotonic() >= end:
+                raise
+        time.sleep(_PAUSE_S)
+
+
+def _look_once(compute: Service, record: Record, receipt: Receipt) -> tuple[Record, Server]:
     (record,) = [each for each in read_records(compute, {"instance_uuid": record.server}) if each.id == record.id]
     server = read_server(compute, record.server)
     if record.kind == "live" and not record.ended:

@@ -67,9 +67,13 @@ class MovingNova:
         self.script = {"live": LIVE, "cold": COLD, "evacuation": EVACUATE}
         self.destination, self.details = "cmp2", "No valid host was found."
         self.numbers = itertools.count(1, 3)
+        self.hiccups = 0
 
     def answer(self, call, rest):
         """Status and body, or None for what is not about servers that move."""
+        if self.hiccups and self.records and call.method == "GET" and rest[0] == "servers":
+            self.hiccups -= 1
+            return 500, {"computeFault": {"code": 500, "message": "Unexpected API Error. NovaException"}}
         match [call.method, *rest]:
             case ["GET", "servers", "detail"]:
                 wanted = call.query.get("name", "")

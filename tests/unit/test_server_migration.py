@@ -138,6 +138,14 @@ def test_a_server_that_has_arrived_counts_more_than_its_record(nova):
     assert (did["server"]["host"], did["migration"]["status"]) == ("cmp2", "error")
 
 
+def test_what_the_api_cannot_tell_just_now_is_asked_again(nova):
+    nova.moving.hiccups = 3
+    assert run(nova, host="cmp2")["server"]["host"] == "cmp2"
+    nova.moving.servers[UUID].host, nova.moving.hiccups = "cmp1", 10_000
+    nova.moving.records.clear()
+    assert "status 500" in run(nova, host="cmp2")["found"]
+
+
 @pytest.mark.parametrize(
     ("options", "outcome"),
     [({"on_timeout": "abort"}, "aborted"), ({"on_timeout": "leave"}, "running after")],
