@@ -74,6 +74,9 @@ class MovingNova:
         if self.hiccups and self.records and call.method == "GET" and rest[0] == "servers":
             self.hiccups -= 1
             return 500, {"computeFault": {"code": 500, "message": "Unexpected API Error. NovaException"}}
+        return self.answer_to(call, rest)
+
+    def answer_to(self, call, rest):
         match [call.method, *rest]:
             case ["GET", "servers", "detail"]:
                 wanted = call.query.get("name", "")
