@@ -132,6 +132,14 @@ class LibvirtConnection:
         self.uri = caller.uri
         self._thing = f"libvirt at {caller.uri}"
 
+    def ask(self, thing: str, call: Callable[[t.Any], T]) -> T:
+        """What a call of virConnect answers; ``thing`` is what an error speaks of."""
+        return self._caller.ask(thing, lambda: call(self._raw))
+
+    def ask_unless(self, codes: Collection[str], thing: str, call: Callable[[t.Any], T], otherwise: T) -> T:
+        """As ``ask``, with ``otherwise`` for errors with one of these codes."""
+        return self._caller.ask_unless(codes, thing, lambda: call(self._raw), otherwise)
+
     def find(self, name: str) -> LibvirtDomain | None:
         raw = self._caller.ask_unless(["NO_DOMAIN"], f"domain {name}", lambda: self._raw.lookupByName(name), None)
         return LibvirtDomain(raw, name, self._caller) if raw is not None else None

@@ -81,13 +81,16 @@ class HostFacts:
         return "kvm" in self.virtualization
 
 
-def read_host(connection: Connection) -> HostFacts:
-    """The facts of the host at the other end."""
+def read_host(connection: Connection, virtualization: str = "") -> HostFacts:
+    """The facts of the host at the other end.
+
+    Its CPUs and machines are those that domains of this kind get, such as C(qemu); without one, of the best it has.
+    """
     root = ElementTree.fromstring(connection.capabilities())
     arch = root.findtext("host/cpu/arch") or ""
     guest = next((each for each in root.findall("guest/arch") if each.get("name") == arch), None)
     kinds = tuple(dict.fromkeys(each.get("type", "") for each in guest.findall("domain"))) if guest is not None else ()
-    best = "kvm" if "kvm" in kinds else kinds[0] if kinds else ""
+    best = next((kind for kind in (virtualization, "kvm") if kind in kinds), kinds[0] if kinds else "")
     said = connection.domain_capabilities(arch, best) if best else ""
     domains = ElementTree.fromstring(said) if said else None
     guest_cpu = domains.find("cpu/mode[@name='host-model'][@supported='yes']") if domains is not None else None

@@ -1,0 +1,104 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""What would make libvirt refuse a migration half-way, found out before it begins."""
+
+from __future__ import annotations
+
+import os.path
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibility import Weight, guest_of, obstacles
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import read_host
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_xml import parse
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+    from xml.etree.ElementTree import Element
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Domain
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import (
+        Migration,
+        Site,
+        WantedMigration,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDisk:
+    """A disk that only its host has; ``there`` when the destination has a volume of this path already."""
+
+    target: str
+    path: str
+    there: bool
+
+
+def check(migration: Migration, domain: Domain) -> tuple[OwnDisk, ...]:
+    """The disks to be copied; LifeboatError for what speaks against the migration."""
+    destination, wanted = migration.destination, migration.wanted
+    live = domain.definition(live=not wanted.offline)
+    definition = parse(live, f"definition of domain {wanted.name}")
+    _check_leftovers(domain, wanted)
+    _check_hosts(migration, definition)
+    if destination.calls.accepts_cpu(live) is False:
+        remedy = "Choose a host that can, or give the domain a CPU that both have (libvirt_host_info: guest_cpu_xml)."
+        found = f"a CPU that {destination.connection.uri} cannot give"
+        raise LifeboatError(f"domain {wanted.name}", found, "one that it can", remedy)
+    return tuple(_disks(destination, definition, wanted)) if wanted.storage is not None else ()
+
+
+def _check_leftovers(domain: Domain, wanted: WantedMigration) -> None:
+    left = domain.leftovers()
+    for found, there, remedy in (
+        (f"{left.snapshots} snapshots", left.snapshots, "Delete them with libvirt_snapshot: libvirt moves none."),
+        (f"{left.checkpoints} checkpoints", left.checkpoints, "Delete them with libvirt_backup: libvirt moves none."),
+        ("a managed save", left.managed_save, "Start the guest from it, or drop it, with libvirt_saved_state."),
+    ):
+        if there:
+            raise LifeboatError(f"domain {wanted.name}", found, "none on a domain that moves", remedy)
+
+
+def _check_hosts(migration: Migration, definition: Element) -> None:
+    guest = guest_of(definition)
+    here, there = (
+        read_host(each.connection, guest.virtualization) for each in (migration.source, migration.destination)
+    )
+    found = obstacles(here, there, guest)
+    blocking = [f"{each.subject}: {each.reason}" for each in found if each.weight is Weight.BLOCKS]
+    if blocking:
+        remedy = "Choose another destination, or remove the obstacle; libvirt_host_info shows both hosts."
+        raise LifeboatError(migration.wanted.thing, "; ".join(blocking), "hosts that can exchange it", remedy)
+
+
+def _disks(destination: Site, definition: Element, wanted: WantedMigration) -> Iterator[OwnDisk]:
+    own = dict(_own_disks(definition))
+    names = (wanted.storage.disks if wanted.storage else ()) or tuple(own)
+    unknown = [name for name in names if name not in own]
+    if unknown or not names:
+        found = f"no local disk that is written to called {', '.join(unknown)}" if unknown else "no local disk"
+        expected = f"some of {', '.join(own)}" if own else "a disk of a file or a block device"
+        remedy = "Correct copy_disks; disks on the network are not copied, both hosts reach them."
+        raise LifeboatError(f"domain {wanted.name}", found, expected, remedy)
+    for name in names:
+        path = own[name]
+        there = destination.connection.find_volume(path) is not None
+        if not there and not destination.calls.keeps(path):
+            found = f"no started storage pool for {os.path.dirname(path)} at {destination.connection.uri}"
+            remedy = "Define and start a pool of type dir there, with this directory as its target."
+            raise LifeboatError(f"disk {name} of domain {wanted.name}", found, "one, for its copy", remedy)
+        yield OwnDisk(name, path, there)
+
+
+def _own_disks(definition: Element) -> Iterator[tuple[str, str]]:
+    """Target and path of the disks to copy. One that both hosts share would be overwritten with itself."""
+    for disk in definition.findall("devices/disk"):
+        source, target = disk.find("source"), disk.find("target")
+        shared = disk.find("shareable") is not None or disk.find("readonly") is not None
+        if source is None or target is None or shared or disk.get("device", "disk") != "disk":
+            continue
+        path = source.get("file") or source.get("dev")
+        if path:
+            yield target.get("dev", ""), path

@@ -1,0 +1,211 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""Carrying a migration out: begun or found under way, watched, and its end verified on both hosts."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import (
+    Migration,
+    Outcome,
+    Situation,
+    has_migration_job,
+    situation,
+)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_checks import check
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Step
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_watch import POLL_S, Watch
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Domain
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import (
+        MigrationCalls,
+    )
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_checks import OwnDisk
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import Clock
+
+# How long the destination may take to forget a domain that did not come.
+_TIDY_S = 15.0
+
+
+class Attempt(t.Protocol):
+    """A call of libvirt under way on a connection of its own."""
+
+    def ended(self, seconds: float) -> bool:
+        """Whether it is over, after waiting so many seconds for that."""
+
+    @property
+    def error(self) -> CallError | None:
+        """Why it failed, once it has ended."""
+
+
+class Begin(t.Protocol):
+    """Begins an Attempt with calls of its own."""
+
+    def __call__(self, call: Callable[[MigrationCalls], None], /) -> Attempt:
+        """Make the call, and return while it is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, in words; without ``do`` nothing."""
+
+    says: tuple[str, ...] = ()
+    do: Callable[[], Outcome] | None = None
+
+
+def plan(migration: Migration, begin: Begin, clock: Clock) -> Plan:
+    """What brings the domain to the destination; LifeboatError when something speaks against it."""
+    wanted = migration.wanted
+    to = f"domain {wanted.name} to {wanted.destination}"
+    match situation(migration):
+        case Situation.ARRIVED:
+            return Plan()
+        case Situation.UNDER_WAY:
+            return Plan((f"watch the migration of {to}",), lambda: _watch_on(migration, clock))
+        case Situation.INTERRUPTED:
+
+            def resume(calls: MigrationCalls) -> None:
+                calls.resume(wanted)
+
+            return Plan(
+                (f"resume the post-copy of {to}",), lambda: _see_through(migration, lambda: begin(resume), clock)
+            )
+    domain = _domain(migration)
+    disks, persistent = check(migration, domain), domain.persistent()
+
+    def migrate(calls: MigrationCalls) -> None:
+        calls.migrate(wanted, [disk.target for disk in disks], persistent=persistent)
+
+    def move() -> Outcome:
+        try:
+            return _see_through(migration, lambda: begin(migrate), clock)
+        except LifeboatError:
+            _remove_copies(migration, disks)
+            raise
+
+    says = [f"copy disk {disk.target} of {to}" for disk in disks] + [f"migrate {to}"]
+    return Plan(tuple(says), move)
+
+
+def _see_through(migration: Migration, begin: Callable[[], Attempt], clock: Clock) -> Outcome:
+    """Begin the migration and wait for its end; LifeboatError when the domain is not on the destination then."""
+    domain = _domain(migration)
+    starts_with_host = domain.persistent() and domain.autostart()
+    watch = Watch(domain, migration.source.calls, migration.wanted, clock, clock.monotonic())
+    attempt = begin()
+    watch.until(attempt.ended)
+    total = clock.monotonic() - watch.started
+    if attempt.error is not None:
+        _await_clean(migration, clock)
+        raise _failure(migration, watch, attempt.error.found)
+    arrived = _arrived(migration)
+    if starts_with_host:
+        # libvirt moves the definition without this.
+        arrived.set_autostart(True)
+    return _outcome(migration, watch, total)
+
+
+def _watch_on(migration: Migration, clock: Clock) -> Outcome:
+    """See a migration through that somebody else began; LifeboatError when it does not lead to the destination."""
+    find, name = migration.source.find, migration.wanted.name
+    watch = Watch(_domain(migration), migration.source.calls, migration.wanted, clock, clock.monotonic())
+
+    def ended(seconds: float) -> bool:
+        clock.sleep(seconds)
+        here = find(name)
+        return here is None or not has_migration_job(here)
+
+    watch.until(ended)
+    if find(name) is not None:
+        raise _failure(migration, watch, "the migration that was under way ended without moving it")
+    _arrived(migration)
+    return _outcome(migration, watch, watch.last.seconds)
+
+
+def _domain(migration: Migration) -> Domain:
+    domain = migration.source.find(migration.wanted.name)
+    if domain is None:
+        remedy = "See who else moves or removes it, and run again."
+        raise LifeboatError(f"domain {migration.wanted.name}", "none any more", "the domain", remedy)
+    return domain
+
+
+def _arrived(migration: Migration) -> Domain:
+    there = migration.destination.find(migration.wanted.name)
+    if there is None:
+        found = f"no such domain at {migration.wanted.destination}, although libvirt reported success"
+        remedy = "Look for it on both hosts with libvirt_domain_info."
+        raise LifeboatError(migration.wanted.thing, found, "the domain", remedy)
+    return there
+
+
+def _await_clean(migration: Migration, clock: Clock) -> None:
+    """Wait until the destination has forgotten a guest that did not come."""
+    wanted, end = migration.wanted, clock.monotonic() + _TIDY_S
+    while (there := migration.destination.find(wanted.name)) is not None and there.condition().active:
+        if clock.monotonic() >= end:
+            found = f"{there.condition()} at {wanted.destination} {_TIDY_S:g} s after the migration failed"
+            remedy = "Make sure that it runs on the source, then power it off on the destination."
+            raise LifeboatError(f"domain {wanted.name}", found, "nothing left there", remedy)
+        clock.sleep(POLL_S)
+
+
+def _remove_copies(migration: Migration, disks: Sequence[OwnDisk]) -> None:
+    """Remove the volumes that were made on the destination, unless the guest is or may be there."""
+    there = migration.destination.find(migration.wanted.name)
+    here = migration.source.find(migration.wanted.name)
+    if here is None or has_migration_job(here) or (there is not None and there.condition().active):
+        return
+    for disk in disks:
+        volume = None if disk.there else migration.destination.connection.find_volume(disk.path)
+        if volume is not None:
+            volume.delete()
+
+
+def _failure(migration: Migration, watch: Watch, reason: str) -> LifeboatError:
+    wanted, here = migration.wanted, migration.source.find(migration.wanted.name)
+    state = f"the guest is {here.condition()} on the source" if here is not None else "no domain on the source"
+    if watch.taken is not None:
+        policy = wanted.policy
+        return LifeboatError(
+            wanted.thing,
+            f"{watch.taken.step.value} at {watch.taken.at:.1f} s ({reason}); before: {watch.last}; {state}",
+            f"an end within {policy.max_seconds:g} s and {policy.max_iterations} iterations",
+            "Allow more, or another mode: auto_converge, then=post_copy, then=throttle, more bandwidth.",
+        )
+    remedy = "Correct what libvirt complains about; its log on both hosts says more."
+    return LifeboatError(wanted.thing, f"{reason}; {state}", "a guest on the destination", remedy)
+
+
+def _outcome(migration: Migration, watch: Watch, total: float) -> Outcome:
+    wanted = migration.wanted
+    if wanted.offline:
+        return Outcome("offline", total, (("moving the definition", total),))
+    job = migration.destination.calls.completed(wanted.name)
+    # Completed statistics have no disks, and after post-copy nothing at all: then what was seen last has to do.
+    throttle = max(job.get("auto_converge_throttle", 0), watch.last.throttle)
+    return Outcome(
+        ended_by=_ended_by(watch, throttle),
+        total_s=total,
+        timeline=watch.timeline(),
+        downtime_ms=job.get("downtime"),
+        memory_bytes=job.get("memory_processed"),
+        disk_bytes=job.get("disk_processed") or watch.last.disk_total or None,
+        iterations=job.get("memory_iteration") or watch.last.iteration or None,
+        throttle=throttle,
+    )
+
+
+def _ended_by(watch: Watch, throttle: int) -> str:
+    if watch.taken is not None and watch.taken.step is not Step.ABORT:
+        return watch.taken.step.value
+    return "auto_converge" if throttle else "pre_copy"

@@ -1,0 +1,127 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""Watching a migration under way, and ending it when the policy says so.
+
+On a connection of its own: libvirt keeps an abort that comes on the connection of the migration until that is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import (
+    Progress,
+    Step,
+    Taken,
+    decide,
+)
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Domain
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import (
+        MigrationCalls,
+        WantedMigration,
+    )
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import Clock
+
+POLL_S = 0.25
+
+
+@dataclass(slots=True)
+class Watch:
+    """What was seen of one migration, and what was done with it."""
+
+    domain: Domain
+    calls: MigrationCalls
+    wanted: WantedMigration
+    clock: Clock
+    started: float
+    taken: Taken | None = None
+    last: Progress = field(default_factory=lambda: Progress(0.0))
+    _phases: list[tuple[str, float]] = field(default_factory=list)
+
+    def until(self, ended: Callable[[float], bool]) -> None:
+        """Watch until ``ended``, which waits for so many seconds, is true; LifeboatError when that is too long."""
+        self._enter("preparing")
+        while not ended(POLL_S):
+            self._look()
+            step = decide(self.wanted.policy, self.last, self.taken)
+            if step is not Step.CONTINUE:
+                self._take(step)
+
+    def timeline(self) -> tuple[tuple[str, float], ...]:
+        """The phases until now, with their seconds."""
+        ends = [start for _name, start in self._phases[1:]] + [self._elapsed()]
+        return tuple((name, end - start) for (name, start), end in zip(self._phases, ends, strict=True))
+
+    def _elapsed(self) -> float:
+        return self.clock.monotonic() - self.started
+
+    def _enter(self, phase: str) -> None:
+        if not self._phases or self._phases[-1][0] != phase:
+            self._phases.append((phase, self._elapsed()))
+
+    def _look(self) -> None:
+        # A domain that has just arrived is no longer here to be asked.
+        with contextlib.suppress(CallError):
+            job = self.domain.job()
+            self.last = Progress.parse(job, self._elapsed()) if job else self._later()
+        if self.taken is None and self.last.iteration:
+            self._enter("copying memory")
+        elif self.taken is None and self.last.disk_total:
+            self._enter("copying disks")
+
+    def _later(self) -> Progress:
+        """What was seen last, at the time that it is now."""
+        last = self.last
+        return Progress(
+            max(last.seconds, self._elapsed()),
+            last.iteration,
+            last.remaining,
+            last.dirty_rate,
+            last.throttle,
+            last.disk_total,
+            last.disk_processed,
+        )
+
+    def _take(self, step: Step) -> None:
+        if step is Step.GIVE_UP:
+            raise LifeboatError(
+                self.wanted.thing,
+                f"no end {self.wanted.policy.finish_seconds:g} s after {self._said()}; last: {self.last}",
+                "an end of the migration",
+                "It goes on by itself: see virsh domjobinfo, and run the task again to watch it on.",
+            )
+        try:
+            self._call(step)
+        except CallError:
+            # It may just be over, which the next look tells. Else what failed is no way to end it.
+            if step is Step.ABORT:
+                raise
+            step = Step.ABORT
+            self._call(step)
+        self.taken = Taken(step, max(self.last.seconds, self._elapsed()))
+        self._enter(_PHASES[step])
+
+    def _call(self, step: Step) -> None:
+        match step:
+            case Step.POST_COPY:
+                self.calls.switch_to_post_copy(self.wanted.name)
+            case Step.THROTTLE:
+                self.domain.suspend()
+            case _:
+                self.calls.abort(self.wanted.name)
+
+    def _said(self) -> str:
+        return f"{self.taken.step.value} at {self.taken.at:.1f} s" if self.taken else "its beginning"
+
+
+_PHASES = {Step.POST_COPY: "post-copy", Step.THROTTLE: "guest stopped", Step.ABORT: "aborting"}
