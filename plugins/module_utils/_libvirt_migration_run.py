@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, State
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import (
     Migration,
     Outcome,
@@ -106,6 +106,8 @@ def _see_through(migration: Migration, begin: Callable[[], Attempt], clock: Cloc
     total = clock.monotonic() - watch.started
     if attempt.error is not None:
         _await_clean(migration, clock)
+        if watch.guest_stopped and domain.condition().state is State.PAUSED:
+            domain.resume()
         raise _failure(migration, watch, attempt.error.found)
     arrived = _arrived(migration)
     if starts_with_host:
@@ -178,11 +180,11 @@ def _failure(migration: Migration, watch: Watch, reason: str) -> LifeboatError:
         policy = wanted.policy
         return LifeboatError(
             wanted.thing,
-            f"{watch.taken.step.value} at {watch.taken.at:.1f} s ({reason}); before: {watch.last}; {state}",
+            f"{watch.taken.step.value} at {watch.taken.at:.1f} s ({reason}); before: {watch.reached}; {state}",
             f"an end within {policy.max_seconds:g} s and {policy.max_iterations} iterations",
             "Allow more, or another mode: auto_converge, then=post_copy, then=throttle, more bandwidth.",
         )
-    remedy = "Correct what libvirt complains about; its log on both hosts says more."
+    remedy = "Correct what libvirt complains about, with copy_storage=true for disks that only the source has."
     return LifeboatError(wanted.thing, f"{reason}; {state}", "a guest on the destination", remedy)
 
 

@@ -10,6 +10,7 @@ On a connection of its own: libvirt keeps an abort that comes on the connection 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import typing as t
 from dataclasses import dataclass, field
 
@@ -46,6 +47,9 @@ class Watch:
     started: float
     taken: Taken | None = None
     last: Progress = field(default_factory=lambda: Progress(0.0))
+    # How far it had come when the first step was taken: afterwards libvirt says less.
+    reached: Progress | None = None
+    guest_stopped: bool = False
     _phases: list[tuple[str, float]] = field(default_factory=list)
 
     def until(self, ended: Callable[[float], bool]) -> None:
@@ -73,24 +77,12 @@ class Watch:
         # A domain that has just arrived is no longer here to be asked.
         with contextlib.suppress(CallError):
             job = self.domain.job()
-            self.last = Progress.parse(job, self._elapsed()) if job else self._later()
+            parsed = Progress.parse(job, self._elapsed())
+            self.last = parsed if job else dataclasses.replace(self.last, seconds=parsed.seconds)
         if self.taken is None and self.last.iteration:
             self._enter("copying memory")
         elif self.taken is None and self.last.disk_total:
             self._enter("copying disks")
-
-    def _later(self) -> Progress:
-        """What was seen last, at the time that it is now."""
-        last = self.last
-        return Progress(
-            max(last.seconds, self._elapsed()),
-            last.iteration,
-            last.remaining,
-            last.dirty_rate,
-            last.throttle,
-            last.disk_total,
-            last.disk_processed,
-        )
 
     def _take(self, step: Step) -> None:
         if step is Step.GIVE_UP:
@@ -108,6 +100,7 @@ class Watch:
                 raise
             step = Step.ABORT
             self._call(step)
+        self.reached = self.reached or self.last
         self.taken = Taken(step, max(self.last.seconds, self._elapsed()))
         self._enter(_PHASES[step])
 
@@ -117,6 +110,7 @@ class Watch:
                 self.calls.switch_to_post_copy(self.wanted.name)
             case Step.THROTTLE:
                 self.domain.suspend()
+                self.guest_stopped = True
             case _:
                 self.calls.abort(self.wanted.name)
 
