@@ -46,9 +46,11 @@ class LibvirtMigrationCalls:
         self._ask(name, lambda raw: raw.migrateStartPostCopy(0))
 
     def completed(self, name: str) -> Mapping[str, t.Any]:
-        statistics = _libvirt_client.libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED
-        said: dict[str, t.Any] = self._ask(name, lambda raw: raw.jobStats(statistics))
-        return said if said.get("type") == _libvirt_client.libvirt.VIR_DOMAIN_JOB_COMPLETED else {}
+        library = _libvirt_client.libvirt
+        # Without the second flag nobody else could read them any more.
+        flags = library.VIR_DOMAIN_JOB_STATS_COMPLETED | library.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+        said: dict[str, t.Any] = self._ask(name, lambda raw: raw.jobStats(flags))
+        return said if said.get("type") == library.VIR_DOMAIN_JOB_COMPLETED else {}
 
     def keeps(self, path: str) -> bool:
         directory = path.rpartition("/")[0]

@@ -1,0 +1,77 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""Snapshots of images in Ceph and what changed between them, by the program rbd with the key of the guest's disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._command import output_of
+
+
+@dataclass(frozen=True, slots=True)
+class RbdImage:
+    """An image as pool/name, and the client that opens it, without C(client.)."""
+
+    image: str
+    client: str = "admin"
+
+    def __str__(self) -> str:
+        return f"image {self.image}"
+
+
+class Images(t.Protocol):
+    """What is done with images. LifeboatError when Ceph refuses."""
+
+    def snapshots(self, image: RbdImage) -> list[str]:
+        """The names of its snapshots."""
+
+    def create(self, image: RbdImage, snapshot: str) -> None:
+        """Take a snapshot."""
+
+    def roll_back(self, image: RbdImage, snapshot: str) -> None:
+        """Make the image what it was at the snapshot."""
+
+    def remove(self, image: RbdImage, snapshot: str) -> None:
+        """Remove a snapshot."""
+
+    def export(self, image: RbdImage, snapshot: str, since: str | None, path: str) -> None:
+        """Write to a file what the snapshot has beyond an older one, or all that it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class RbdCommand:
+    """Images by the program. ``timeout_s`` bounds each call."""
+
+    timeout_s: float
+    conf_file: str = "/etc/ceph/ceph.conf"
+
+    def snapshots(self, image: RbdImage) -> list[str]:
+        said = self._rbd(image, "snap", "ls", "--format", "json", image.image)
+        return [str(each["name"]) for each in json.loads(said)]
+
+    def create(self, image: RbdImage, snapshot: str) -> None:
+        self._rbd(image, "snap", "create", "--no-progress", f"{image.image}@{snapshot}")
+
+    def roll_back(self, image: RbdImage, snapshot: str) -> None:
+        self._rbd(image, "snap", "rollback", "--no-progress", f"{image.image}@{snapshot}")
+
+    def remove(self, image: RbdImage, snapshot: str) -> None:
+        self._rbd(image, "snap", "rm", "--no-progress", f"{image.image}@{snapshot}")
+
+    def export(self, image: RbdImage, snapshot: str, since: str | None, path: str) -> None:
+        base = ["--from-snap", since] if since else []
+        self._rbd(image, "export-diff", "--no-progress", *base, f"{image.image}@{snapshot}", path)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _rbd(self, image: RbdImage, *arguments: str) -> str:
+        return output_of(["rbd", "--id", image.client, "--conf", self.conf_file, *arguments], self.timeout_s)

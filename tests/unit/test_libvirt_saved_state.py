@@ -1,0 +1,221 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Saved states and snapshots: what is done and refused, in memory and by libvirt's own test driver where it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Leftovers, State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import connected
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_save_client import LibvirtSaveCalls
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_saved_state import WantedSave, save_changes
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_snapshot import (
+    Places,
+    WantedSnapshot,
+    snapshot_changes,
+)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import RbdImage
+from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import FakeHypervisor
+
+QCOW2 = "<disk type='file'><driver type='qcow2'/><source file='/srv/{0}'/><target dev='{0}'/></disk>"
+RBD = (
+    "<disk type='network'><auth username='nova'/><source protocol='rbd' name='vms/{0}'/><target dev='{0}'/></disk>"
+    "<disk type='file'><source file='/srv/config'/><target dev='vdz'/><readonly/></disk>"
+)
+RAW = "<disk type='file'><driver type='raw'/><source file='/srv/{0}'/><target dev='{0}'/></disk>"
+
+
+def hypervisor(*disks: str, running: bool = True) -> FakeHypervisor:
+    made = FakeHypervisor()
+    made.define(
+        f"<domain type='test'><name>vm1</name><memory>1024</memory><os><type>hvm</type></os>"
+        f"<devices>{''.join(disks)}</devices></domain>",
+        validate=True,
+    )
+    if running:
+        made.known["vm1"].start()
+    return made
+
+
+@dataclass
+class Calls:
+    """SaveCalls and SnapshotCalls that note what they are asked."""
+
+    there: list[str] = field(default_factory=list)
+    did: list[str] = field(default_factory=list)
+
+    def save(self, name: str, path: str | None) -> None:
+        self.did.append(f"save {name} {path}")
+
+    def restore(self, name: str, path: str | None) -> None:
+        self.did.append(f"restore {name} {path}")
+
+    def drop(self, name: str) -> None:
+        self.did.append(f"drop {name}")
+
+    def snapshots(self, name: str) -> list[str]:
+        return self.there
+
+    def create_snapshot(self, name: str, xml: str) -> None:
+        self.did.append(xml)
+
+    def revert(self, name: str, snapshot: str) -> None:
+        self.did.append(f"revert {snapshot}")
+
+    def delete_snapshot(self, name: str, snapshot: str) -> None:
+        self.did.append(f"delete {snapshot}")
+
+
+def save(made: FakeHypervisor, state: str, path: str | None = None) -> list[str]:
+    calls = Calls()
+    for change in save_changes(made, calls, WantedSave("vm1", state, path)):
+        change.do()
+    return calls.did
+
+
+def test_a_guest_is_saved_once_and_restored_once(tmp_path):
+    made, path = hypervisor(), str(tmp_path / "vm1")
+    assert save(made, "saved") == ["save vm1 None"] and save(made, "saved", path) == [f"save vm1 {path}"]
+    assert save(made, "restored") == [] and save(made, "absent") == []
+    made.known["vm1"].power_off()
+    made.known["vm1"].left = Leftovers(managed_save=True)
+    assert save(made, "saved") == [] and save(made, "restored") == ["restore vm1 None"]
+    assert save(made, "absent") == ["drop vm1"]
+    (tmp_path / "vm1").write_text("memory", encoding="utf-8")
+    assert save(made, "saved", path) == [] and save(made, "restored", path) == [f"restore vm1 {path}"]
+    assert save(made, "absent", path) == [] and not (tmp_path / "vm1").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "path", "running", "saved", "says"),
+    [
+        ("saved", None, False, False, "nothing saved; expected a guest that runs"),
+        ("saved", None, True, True, "one already, and a guest that is running"),
+        ("restored", None, False, False, "found none"),
+        ("restored", "/nowhere/vm1", False, False, "nothing at /nowhere/vm1"),
+        ("saved", "vm1", True, False, "expected an absolute one"),
+    ],
+)
+def test_a_saved_state_is_not_overwritten_nor_invented(state, path, running, saved, says):
+    made = hypervisor(running=running)
+    made.known["vm1"].left = Leftovers(managed_save=saved)
+    with pytest.raises(LifeboatError, match=says):
+        save(made, state, path)
+
+
+@dataclass
+class Pool:
+    """Images in memory. One whose name is in ``broken`` takes no snapshot."""
+
+    taken: dict[str, list[str]]
+    domain: object = None
+    broken: str = ""
+    seen: list[State] = field(default_factory=list)
+    rolled_back: list[str] = field(default_factory=list)
+
+    def snapshots(self, image: RbdImage) -> list[str]:
+        assert image.client == "nova"
+        return self.taken[image.image]
+
+    def create(self, image: RbdImage, snapshot: str) -> None:
+        self.seen.append(self.domain.condition().state)  # type: ignore[attr-defined]
+        if image.image == self.broken:
+            raise LifeboatError(str(image), "no space", "space", "Make room.")
+        self.taken[image.image].append(snapshot)
+
+    def roll_back(self, image: RbdImage, snapshot: str) -> None:
+        self.rolled_back.append(f"{image.image}@{snapshot}")
+
+    def remove(self, image: RbdImage, snapshot: str) -> None:
+        self.taken[image.image].remove(snapshot)
+
+    def export(self, image: RbdImage, snapshot: str, since: str | None, path: str) -> None:
+        raise AssertionError
+
+
+def snapshot(made: FakeHypervisor, state: str, calls: Calls | None = None, pool: Pool | None = None, name: str = "s1"):
+    pool = pool or Pool({})
+    pool.domain = made.known.get("vm1")
+    kept_by, changes = snapshot_changes(
+        made, Places(calls or Calls(), pool), WantedSnapshot("vm1", name, state, "a & b")
+    )
+    for change in changes:
+        change.do()
+    return kept_by, [change.says for change in changes]
+
+
+def test_qcow2_files_are_libvirt_s():
+    made, calls = hypervisor(QCOW2.format("vda")), Calls()
+    assert snapshot(made, "present", calls) == ("libvirt", ["take snapshot s1 of domain vm1"])
+    assert calls.did == ["<domainsnapshot><name>s1</name><description>a &amp; b</description></domainsnapshot>"]
+    assert snapshot(made, "absent", calls)[1] == []
+    calls.there = ["s1"]
+    assert snapshot(made, "present", calls)[1] == []
+    assert snapshot(made, "reverted", calls)[1] == ["go back to snapshot s1 of domain vm1"]
+    snapshot(made, "absent", calls)
+    assert calls.did[1:] == ["revert s1", "delete s1"]
+
+
+def test_images_in_ceph_are_taken_at_one_moment_of_a_guest_that_goes_on():
+    made, pool = hypervisor(RBD.format("vda"), RBD.format("vdb")), Pool({"vms/vda": [], "vms/vdb": []})
+    assert snapshot(made, "present", pool=pool) == ("ceph", ["take snapshot s1 of domain vm1"])
+    assert pool.taken == {"vms/vda": ["s1"], "vms/vdb": ["s1"]} and pool.seen == [State.PAUSED] * 2
+    assert made.known["vm1"].condition().state is State.RUNNING
+    assert snapshot(made, "present", pool=pool)[1] == []
+    with pytest.raises(LifeboatError, match="shut off, for disks in Ceph"):
+        snapshot(made, "reverted", pool=pool)
+    made.known["vm1"].power_off()
+    snapshot(made, "reverted", pool=pool)
+    assert pool.rolled_back == ["vms/vda@s1", "vms/vdb@s1"]
+    snapshot(made, "absent", pool=pool)
+    assert pool.taken == {"vms/vda": [], "vms/vdb": []} and snapshot(made, "absent", pool=pool)[1] == []
+
+
+def test_a_snapshot_of_some_images_is_none():
+    made, pool = hypervisor(RBD.format("vda"), RBD.format("vdb")), Pool({"vms/vda": [], "vms/vdb": []})
+    pool.broken = "vms/vdb"
+    with pytest.raises(LifeboatError, match="no space"):
+        snapshot(made, "present", pool=pool)
+    assert pool.taken == {"vms/vda": [], "vms/vdb": []}
+    assert made.known["vm1"].condition().state is State.RUNNING
+    pool.taken["vms/vda"].append("s1")
+    with pytest.raises(LifeboatError, match="one only of vms/vda"):
+        snapshot(made, "present", pool=pool)
+
+
+@pytest.mark.parametrize(
+    ("disks", "state", "name", "says"),
+    [
+        ([QCOW2.format("vda"), RBD.format("vdb")], "present", "s1", "both kinds"),
+        ([QCOW2.format("vda"), RAW.format("vdb")], "present", "s1", "vdb of another kind"),
+        ([], "present", "s1", "no disk to write to"),
+        ([QCOW2.format("vda")], "reverted", "s1", "expected one to go back to"),
+        ([QCOW2.format("vda")], "present", "a@b", "the name 'a@b'"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(disks, state, name, says):
+    with pytest.raises(LifeboatError, match=says):
+        snapshot(hypervisor(*disks), state, name=name)
+
+
+def test_libvirt_s_own_driver_saves_and_restores(tmp_path):
+    pytest.importorskip("libvirt")
+    with connected("test:///default", 10.0) as connection:
+        calls = LibvirtSaveCalls(connection)
+        domain = connection.find("test")
+        assert domain is not None
+        for path in (None, str(tmp_path / "saved")):
+            for state, active in (("saved", False), ("restored", True)):
+                wanted = WantedSave("test", state, path)
+                for change in save_changes(connection, calls, wanted):
+                    change.do()
+                assert domain.condition().active is active and save_changes(connection, calls, wanted) == []
+        calls.create_snapshot("test", "<domainsnapshot><name>s1</name></domainsnapshot>")
+        assert calls.snapshots("test") == ["s1"]
+        calls.revert("test", "s1")
+        calls.delete_snapshot("test", "s1")
+        assert calls.snapshots("test") == []
