@@ -87,7 +87,9 @@ def measured(tool: str, arguments: argparse.Namespace, source: str, destination:
         float(stamp) for stamp in re.findall(r"^\[([0-9.]+)\] .*icmp_seq", shell(observer, f"cat {PROBE}"), re.M)
     ]
     gap = max(after - before for before, after in itertools.pairwise(answers))
-    return {"returned_s": returned, "gap_s": gap, **statistics_of(arguments.domain, destination)}
+    found = {"returned_s": returned, "gap_s": gap, **statistics_of(arguments.domain, destination)}
+    print(f"{tool:6} to {destination}: {found}", file=sys.stderr, flush=True)
+    return found
 
 
 def main() -> int:

@@ -1,0 +1,236 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""Making and removing backups: all of one or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import typing as t
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup import (
+    Kept,
+    Manifest,
+    WantedBackup,
+    backups_on,
+    check_base,
+    check_complete,
+    check_own,
+    disks_of,
+    find_domain,
+    read_manifest,
+)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_disks import WrittenDisk, written_disks
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_snapshot import take
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Connection, Domain
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import Clock
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import Images, RbdImage
+
+_POLL_S = 0.25
+# virDomainJobOperation
+_BACKUP = 9
+
+
+class BackupCalls(t.Protocol):
+    """libvirt's calls for backups. CallError when it refuses."""
+
+    def begin(self, name: str, backup_xml: str, checkpoint_xml: str) -> None:
+        """Begin the backup, and a checkpoint at the same moment."""
+
+    def abort(self, name: str) -> None:
+        """End the job under way."""
+
+    def completed(self, name: str) -> Mapping[str, t.Any]:
+        """The statistics of the last job."""
+
+    def checkpoints(self, name: str) -> list[str]:
+        """The names of the domain's checkpoints."""
+
+    def delete_checkpoint(self, name: str, checkpoint: str) -> None:
+        """Forget a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What backups are made with."""
+
+    calls: BackupCalls
+    images: Images
+    clock: Clock
+
+
+def backup_changes(connection: Connection, tools: Tools, wanted: WantedBackup) -> list[Change]:
+    """What makes the backup, unless it is there; LifeboatError when it cannot be made."""
+    domain = find_domain(connection, wanted)
+    found = read_manifest(wanted.place)
+    no_longer_served = found is not None and found.mode == "pull" and not domain.job()
+    if found is not None and not (wanted.pull and no_longer_served):
+        check_complete(found, domain, wanted)
+        return []
+    if domain.job():
+        remedy = "Wait for its end, or end a backup that is being pulled with state=absent."
+        raise LifeboatError(f"domain {wanted.name}", "another job under way", "none", remedy)
+    if os.path.isdir(wanted.place):
+        check_own(wanted)
+    disks = disks_of(domain, wanted)
+    images = [disk.image for disk in disks if disk.image is not None]
+    check_base(domain, wanted, _points(tools, wanted, images))
+    making = _Making(tools, domain, wanted, disks, images)
+    verb = "serve" if wanted.pull else "make"
+    since = f" since {wanted.base}" if wanted.base else ""
+    return [Change(f"{verb} {wanted.thing}{since}", wanted.thing, "absent", wanted.place, making.do)]
+
+
+def removal_changes(connection: Connection, tools: Tools, wanted: WantedBackup) -> list[Change]:
+    """What removes the backup; LifeboatError while others are based on it."""
+    domain = find_domain(connection, wanted)
+    needing = backups_on(wanted.directory, wanted.backup)
+    if needing:
+        remedy = "Remove those first, the newest before the others."
+        raise LifeboatError(wanted.thing, f"backups based on it: {', '.join(needing)}", "none", remedy)
+    if not os.path.isdir(wanted.place):
+        return []
+    check_own(wanted)
+    found = read_manifest(wanted.place)
+    if found is not None and found.uuid != domain.uuid:
+        found_here = f"a backup of domain {found.domain} with UUID {found.uuid}"
+        raise LifeboatError(wanted.place, found_here, f"one of UUID {domain.uuid}", "Correct name or directory.")
+
+    def remove() -> None:
+        # Without a manifest it is the job of a run that was interrupted.
+        if (found is None or found.mode == "pull") and domain.job().get("operation") == _BACKUP:
+            tools.calls.abort(wanted.name)
+        _forget(tools, domain, wanted)
+
+    return [Change(f"remove {wanted.thing}", wanted.thing, wanted.place, "absent", remove)]
+
+
+def _points(tools: Tools, wanted: WantedBackup, images: Sequence[RbdImage]) -> Collection[str]:
+    """The backups since which the domain can tell what has changed."""
+    if images:
+        return set.intersection(*(set(tools.images.snapshots(image)) for image in images))
+    return tools.calls.checkpoints(wanted.name)
+
+
+def _forget(tools: Tools, domain: Domain, wanted: WantedBackup) -> None:
+    """Remove the files, and the point in time from the domain."""
+    images = [disk.image for disk in _disks_of_any(domain) if disk.image is not None]
+    for image in images:
+        if wanted.backup in tools.images.snapshots(image):
+            tools.images.remove(image, wanted.backup)
+    if not images and wanted.backup in tools.calls.checkpoints(wanted.name):
+        tools.calls.delete_checkpoint(wanted.name, wanted.backup)
+    shutil.rmtree(wanted.place, ignore_errors=False)
+
+
+def _disks_of_any(domain: Domain) -> tuple[WrittenDisk, ...]:
+    """The disks whose states are kept; none where their kind has changed meanwhile."""
+    try:
+        return written_disks(domain)
+    except LifeboatError:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """One backup to be made."""
+
+    tools: Tools
+    domain: Domain
+    wanted: WantedBackup
+    disks: tuple[WrittenDisk, ...]
+    images: list[RbdImage]
+
+    def do(self) -> None:
+        wanted = self.wanted
+        if os.path.isdir(wanted.place):
+            _forget(self.tools, self.domain, wanted)
+        os.makedirs(wanted.place, mode=0o711)
+        try:
+            kept = self._by_ceph() if self.images else self._by_libvirt()
+            mode, kept_by = "pull" if wanted.pull else "push", "ceph" if self.images else "libvirt"
+            Manifest(wanted.name, self.domain.uuid, wanted.backup, wanted.base, kept_by, mode, kept).write(wanted.place)
+        except BaseException:
+            with contextlib.suppress(LifeboatError):
+                if self.domain.job():
+                    self.tools.calls.abort(wanted.name)
+            with contextlib.suppress(LifeboatError):
+                _forget(self.tools, self.domain, wanted)
+            raise
+
+    def _by_ceph(self) -> tuple[Kept, ...]:
+        take(self.domain, self.tools.images, self.images, self.wanted.backup)
+        for disk in self.disks:
+            if disk.image is not None:
+                path = os.path.join(self.wanted.place, f"{disk.target}.rbd-diff")
+                self.tools.images.export(disk.image, self.wanted.backup, self.wanted.base, path)
+        return self._kept("rbd-diff")
+
+    def _by_libvirt(self) -> tuple[Kept, ...]:
+        wanted, targets = self.wanted, [disk.target for disk in self.disks]
+        self.tools.calls.begin(wanted.name, backup_xml(wanted, targets), checkpoint_xml(wanted, targets))
+        if wanted.pull:
+            return tuple(Kept(target, f"{target}.scratch") for target in targets)
+        self._await_end()
+        return self._kept("qcow2")
+
+    def _kept(self, suffix: str) -> tuple[Kept, ...]:
+        files = [(disk.target, f"{disk.target}.{suffix}") for disk in self.disks]
+        return tuple(Kept(name, file, os.path.getsize(os.path.join(self.wanted.place, file))) for name, file in files)
+
+    def _await_end(self) -> None:
+        clock, wanted = self.tools.clock, self.wanted
+        end = clock.monotonic() + wanted.max_seconds
+        while job := self.domain.job():
+            if clock.monotonic() >= end:
+                done, total = job.get("disk_processed", 0) >> 20, job.get("disk_total", 0) >> 20
+                found = f"{done} of {total} MiB after {wanted.max_seconds:g} s"
+                remedy = "Allow more with max_seconds, or find out what slows the disks down."
+                raise LifeboatError(wanted.thing, found, "the end of the copy", remedy)
+            clock.sleep(_POLL_S)
+        said = self.tools.calls.completed(wanted.name)
+        if not said.get("success"):
+            found = said.get("errmsg") or "a job that failed"
+            raise LifeboatError(wanted.thing, found, "a complete copy", "See that there is room, and the daemon's log.")
+
+
+def backup_xml(wanted: WantedBackup, targets: Sequence[str]) -> str:
+    """The C(<domainbackup>) of these disks, and of no others."""
+    root = Element("domainbackup", mode="pull" if wanted.pull else "push")
+    if wanted.base:
+        SubElement(root, "incremental").text = wanted.base
+    if wanted.pull:
+        SubElement(root, "server", transport="unix", socket=wanted.socket)
+    disks = SubElement(root, "disks")
+    for target in targets:
+        disk = SubElement(disks, "disk", name=target, type="file", backup="yes")
+        if wanted.pull:
+            disk.set("exportname", target)
+            if wanted.base:
+                disk.set("exportbitmap", target)
+            SubElement(disk, "scratch", file=os.path.join(wanted.place, f"{target}.scratch"))
+        else:
+            SubElement(disk, "driver", type="qcow2")
+            SubElement(disk, "target", file=os.path.join(wanted.place, f"{target}.qcow2"))
+    return tostring(root, encoding="unicode")
+
+
+def checkpoint_xml(wanted: WantedBackup, targets: Sequence[str]) -> str:
+    """The C(<domaincheckpoint>) from which on changes are noted."""
+    root = Element("domaincheckpoint")
+    SubElement(root, "name").text = wanted.backup
+    disks = SubElement(root, "disks")
+    for target in targets:
+        SubElement(disks, "disk", name=target, checkpoint="bitmap")
+    return tostring(root, encoding="unicode")

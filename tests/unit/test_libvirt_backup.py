@@ -1,0 +1,262 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backups of a domain in memory: made once, complete or not at all, and removed only when nothing needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup import WantedBackup, read_manifest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_making import (
+    Tools,
+    backup_changes,
+    removal_changes,
+)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import RbdImage
+from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import FakeHypervisor, failed
+
+QCOW2 = (
+    "<disk type='file'><driver type='qcow2'/><source file='/srv/vda'/><target dev='vda'/></disk>"
+    "<disk type='file'><source file='/srv/config'/><target dev='vdb'/><readonly/></disk>"
+)
+RBD = "<disk type='network'><auth username='nova'/><source protocol='rbd' name='vms/1'/><target dev='vda'/></disk>"
+
+
+@dataclass
+class Calls:
+    """BackupCalls that write files as libvirt does. ``lasts_s`` is how long a push takes."""
+
+    hypervisor: FakeHypervisor
+    known: list[str] = field(default_factory=list)
+    lasts_s: float = 1.0
+    errmsg: str = ""
+    did: list[str] = field(default_factory=list)
+    ends_at: float = 0.0
+
+    def begin(self, name: str, backup_xml: str, checkpoint_xml: str) -> None:
+        backup, checkpoint = ElementTree.fromstring(backup_xml), ElementTree.fromstring(checkpoint_xml)
+        if backup.findtext("incremental", "") not in ["", *self.known]:
+            raise failed(f"domain {name}", "no such checkpoint", 103)
+        for file in [each.get("file") for each in backup.iter() if each.tag in {"target", "scratch"}]:
+            Path(str(file)).write_text("data", encoding="utf-8")
+        self.known.append(str(checkpoint.findtext("name")))
+        disks = " ".join(str(disk.get("name")) for disk in backup.iter("disk"))
+        self.did.append(f"{backup.get('mode')} {disks} since {backup.findtext('incremental')}")
+        self.ends_at = self.hypervisor.clock.now + self.lasts_s
+        served = backup.get("mode") == "pull"
+        self.hypervisor.known["vm1"].job = lambda: self.job(served)  # type: ignore[method-assign]
+
+    def job(self, served: bool) -> Mapping[str, Any]:
+        if served or self.hypervisor.clock.now < self.ends_at:
+            return {"operation": 9, "disk_total": 64 << 20, "disk_processed": 8 << 20}
+        return {}
+
+    def abort(self, name: str) -> None:
+        self.did.append("abort")
+        self.hypervisor.known["vm1"].job = dict  # type: ignore[method-assign]
+
+    def completed(self, name: str) -> Mapping[str, Any]:
+        return {"success": not self.errmsg, "errmsg": self.errmsg}
+
+    def checkpoints(self, name: str) -> list[str]:
+        return self.known
+
+    def delete_checkpoint(self, name: str, checkpoint: str) -> None:
+        self.known.remove(checkpoint)
+
+
+@dataclass
+class Pool:
+    """One image in memory."""
+
+    taken: list[str] = field(default_factory=list)
+    full: bool = False
+    exported: list[str] = field(default_factory=list)
+
+    def snapshots(self, image: RbdImage) -> list[str]:
+        return self.taken
+
+    def create(self, image: RbdImage, snapshot: str) -> None:
+        self.taken.append(snapshot)
+
+    def roll_back(self, image: RbdImage, snapshot: str) -> None:
+        raise AssertionError
+
+    def remove(self, image: RbdImage, snapshot: str) -> None:
+        self.taken.remove(snapshot)
+
+    def export(self, image: RbdImage, snapshot: str, since: str | None, path: str) -> None:
+        Path(path).write_text("half", encoding="utf-8")
+        if self.full:
+            raise LifeboatError("command rbd", "No space left on device", "exit status 0", "Make room.")
+        self.exported.append(f"{image.client} {image.image}@{snapshot} since {since}")
+
+
+@dataclass
+class Backups:
+    """A domain, what backs it up, and a directory."""
+
+    hypervisor: FakeHypervisor
+    tools: Tools
+    calls: Calls
+    pool: Pool
+    wanted: WantedBackup
+
+    def make(self, **change: Any) -> list[str]:
+        return self._do(backup_changes(self.hypervisor, self.tools, replace(self.wanted, **change)))
+
+    def remove(self, **change: Any) -> list[str]:
+        return self._do(removal_changes(self.hypervisor, self.tools, replace(self.wanted, **change)))
+
+    @staticmethod
+    def _do(changes: list[Any]) -> list[str]:
+        for change in changes:
+            change.do()
+        return [change.says for change in changes]
+
+
+def backups(tmp_path: Path, disks: str) -> Backups:
+    made = FakeHypervisor()
+    made.define(
+        f"<domain type='test'><name>vm1</name><memory>1024</memory><os><type>hvm</type></os>"
+        f"<devices>{disks}</devices></domain>",
+        validate=True,
+    )
+    made.known["vm1"].start()
+    calls, pool = Calls(made), Pool()
+    return Backups(
+        made,
+        Tools(calls, pool, made.clock),
+        calls,
+        pool,
+        WantedBackup("vm1", "sunday", str(tmp_path / "vm1"), max_seconds=60.0),
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Backups:
+    return backups(tmp_path, QCOW2)
+
+
+@pytest.fixture
+def ceph(tmp_path: Path) -> Backups:
+    return backups(tmp_path, RBD)
+
+
+MONDAY = {"backup": "monday", "base": "sunday"}
+
+
+def test_a_backup_is_made_once_and_the_next_has_what_changed(files):
+    assert files.make() == ["make backup sunday of domain vm1"] and files.make() == []
+    assert files.make(**MONDAY) == ["make backup monday of domain vm1 since sunday"] and files.make(**MONDAY) == []
+    assert files.calls.did == ["push vda since None", "push vda since sunday"]
+    found = read_manifest(f"{files.wanted.directory}/monday")
+    assert found is not None and (found.base, found.kept_by, found.disks[0].bytes) == ("sunday", "libvirt", 4)
+
+
+def test_a_backup_is_not_removed_while_another_needs_it(files):
+    files.make()
+    files.make(**MONDAY)
+    with pytest.raises(LifeboatError, match="based on it: monday"):
+        files.remove()
+    assert files.remove(**MONDAY) and files.remove() and files.remove() == []
+    assert files.calls.known == [] and list(Path(files.wanted.directory).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says", "did"),
+    [
+        (lambda calls: setattr(calls, "lasts_s", 100.0), "8 of 64 MiB after 60 s", ["push vda since None", "abort"]),
+        (lambda calls: setattr(calls, "errmsg", "No space left"), "No space left", ["push vda since None"]),
+    ],
+)
+def test_a_backup_that_fails_leaves_nothing(files, break_it, says, did):
+    break_it(files.calls)
+    with pytest.raises(LifeboatError, match=says):
+        files.make()
+    assert files.calls.did == did and files.calls.known == [] and not Path(files.wanted.place).exists()
+
+
+def test_what_an_interrupted_run_left_is_made_anew(files):
+    place = Path(files.wanted.place)
+    place.mkdir(parents=True)
+    (place / "vda.qcow2").write_text("half a disk", encoding="utf-8")
+    files.calls.known.append("sunday")
+    assert files.make() == ["make backup sunday of domain vm1"] and files.calls.known == ["sunday"]
+    assert (place / "vda.qcow2").read_text(encoding="utf-8") == "data"
+
+
+def test_nothing_is_removed_that_is_no_backup(files):
+    place = Path(files.wanted.place)
+    place.mkdir(parents=True)
+    (place / "letters.txt").write_text("dear", encoding="utf-8")
+    for do in (files.make, files.remove):
+        with pytest.raises(LifeboatError, match=r"1 files that are of no backup, such as letters\.txt"):
+            do()
+    assert (place / "letters.txt").exists()
+
+
+def test_a_pulled_backup_is_served_until_it_is_removed(files):
+    assert files.make(pull=True) == ["serve backup sunday of domain vm1"] and files.make(pull=True) == []
+    with pytest.raises(LifeboatError, match="another job under way"):
+        files.make(backup="monday")
+    assert files.remove() == ["remove backup sunday of domain vm1"]
+    assert files.calls.did == ["pull vda since None", "abort"] and files.calls.known == []
+
+
+def test_images_in_ceph_are_exported_from_snapshots(ceph):
+    ceph.make()
+    ceph.make(**MONDAY)
+    assert ceph.make() == [] and ceph.calls.did == []
+    assert ceph.pool.exported == ["nova vms/1@sunday since None", "nova vms/1@monday since sunday"]
+    ceph.remove(**MONDAY)
+    ceph.remove()
+    assert ceph.pool.taken == []
+
+
+def test_a_copy_from_ceph_that_fails_leaves_nothing(ceph):
+    ceph.pool.full = True
+    with pytest.raises(LifeboatError, match="No space left"):
+        ceph.make()
+    assert ceph.pool.taken == [] and not Path(ceph.wanted.place).exists()
+
+
+def damage(files: Backups) -> None:
+    files.make()
+    (Path(files.wanted.place) / "vda.qcow2").write_text("da", encoding="utf-8")
+
+
+def forget(files: Backups) -> None:
+    files.make()
+    files.calls.known.clear()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "change", "says"),
+    [
+        (damage, {}, "2 bytes; expected 4 bytes"),
+        (lambda files: files.make(), {"pull": True}, "one with mode push"),
+        (lambda files: None, MONDAY, "no backup sunday of this domain"),
+        (forget, MONDAY, "does not know what has changed since sunday"),
+        (lambda files: files.hypervisor.known["vm1"].power_off(), {}, "expected a guest that runs"),
+        (lambda files: None, {"backup": "../etc"}, r"the name '\.\./etc'"),
+        (lambda files: None, {"directory": "backups"}, "an absolute path"),
+        (lambda files: None, {"name": "vm2"}, "no such domain"),
+    ],
+)
+def test_what_would_be_no_backup_is_refused(files, prepare, change, says):
+    prepare(files)
+    with pytest.raises(LifeboatError, match=says):
+        files.make(**change)
+
+
+def test_ceph_is_not_pulled(ceph):
+    with pytest.raises(LifeboatError, match="images in Ceph; expected qcow2 files"):
+        ceph.make(pull=True)
