@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import typing as t
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup imp
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_disks import WrittenDisk, written_disks
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_snapshot import take
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_xml import parse
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -179,6 +181,9 @@ class _Making:
 
     def _by_libvirt(self) -> tuple[Kept, ...]:
         wanted, targets = self.wanted, [disk.target for disk in self.disks]
+        if wanted.pull:
+            # The guest's QEMU, which has no more rights than its user, opens the socket there.
+            os.chown(wanted.place, *qemu_owner(self.domain))
         self.tools.calls.begin(wanted.name, backup_xml(wanted, targets), checkpoint_xml(wanted, targets))
         if wanted.pull:
             return tuple(Kept(target, f"{target}.scratch") for target in targets)
@@ -203,6 +208,14 @@ class _Making:
         if not said.get("success"):
             found = said.get("errmsg") or "a job that failed"
             raise LifeboatError(wanted.thing, found, "a complete copy", "See that there is room, and the daemon's log.")
+
+
+def qemu_owner(domain: Domain) -> tuple[int, int]:
+    """User and group of the guest's QEMU, by the security label that libvirt gave it; -1 where it gave none."""
+    root = parse(domain.definition(live=True), f"definition of domain {domain.name}")
+    label = root.findtext("seclabel[@model='dac']/label") or ""
+    numbers = re.fullmatch(r"\+(\d+):\+(\d+)", label)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (-1, -1)
 
 
 def backup_xml(wanted: WantedBackup, targets: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup imp
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_making import (
     Tools,
     backup_changes,
+    qemu_owner,
     removal_changes,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import RbdImage
@@ -260,3 +261,10 @@ def test_what_would_be_no_backup_is_refused(files, prepare, change, says):
 def test_ceph_is_not_pulled(ceph):
     with pytest.raises(LifeboatError, match="images in Ceph; expected qcow2 files"):
         ceph.make(pull=True)
+
+
+def test_the_socket_is_for_the_guest_s_own_user(files):
+    assert qemu_owner(files.hypervisor.known["vm1"]) == (-1, -1)
+    label = "<seclabel type='dynamic' model='dac'><label>+64055:+104</label></seclabel>"
+    files.hypervisor.known["vm1"].running.append(ElementTree.fromstring(label))
+    assert qemu_owner(files.hypervisor.known["vm1"]) == (64055, 104)
