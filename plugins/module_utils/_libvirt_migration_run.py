@@ -124,7 +124,13 @@ def _watch_on(migration: Migration, clock: Clock) -> Outcome:
     def ended(seconds: float) -> bool:
         clock.sleep(seconds)
         here = find(name)
-        return here is None or not has_migration_job(here)
+        try:
+            return here is None or not has_migration_job(here)
+        except CallError:
+            # It can go between the two questions.
+            if find(name) is not None:
+                raise
+            return True
 
     watch.until(ended)
     if find(name) is not None:

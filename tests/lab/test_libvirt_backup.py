@@ -46,7 +46,7 @@ def run(module: str, check: bool = True, **arguments: object) -> dict[str, objec
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         result: dict[str, object] = json.loads((Path(results) / HOST).read_text(encoding="utf-8"))
-    return result
+    return {**result, "failed": done.returncode != 0}
 
 
 def shell(command: str) -> str:

@@ -284,6 +284,19 @@ def test_a_migration_under_way_is_watched_on_with_the_same_bounds(lab):
     assert 61.0 <= outcome.total_s <= 64.0 and clock.now - began <= 64.0
 
 
+def test_a_guest_may_arrive_while_it_is_looked_for(lab):
+    here = lab.here.known["web1"]
+    here.job_statistics = {"operation": 5, **memory(1)}
+    planned = lab.plan()
+
+    def vanish() -> Mapping[str, Any]:
+        arrive(lab.calls)
+        raise failed("domain web1", "Domain not found", 42)
+
+    here.job = vanish
+    assert planned.do().ended_by == "pre_copy" and "web1" in lab.there.known
+
+
 def test_a_broken_post_copy_is_resumed(lab):
     lab.here.known["web1"].found = Condition(State.PAUSED, "postcopy_failed")
     planned = lab.plan()
