@@ -62,6 +62,7 @@ def cloud() -> t.Any:
     project = {"id": "p1", "name": "demo", "domain_id": "default", "description": "d", "enabled": True, "tags": []}
     hypervisor = {
         "id": "h1",
+        "hypervisor_version": 10000000,
         "hypervisor_hostname": "cmp1.example.org",
         "hypervisor_type": "QEMU",
         "state": "up",
