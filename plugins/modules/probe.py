@@ -51,9 +51,11 @@ options:
           - V(http) sends O(probes[].method) to O(probes[].url) and judges the status.
           - V(identity_token) has the Keystone at O(probes[].url) issue a token.
           - V(database_ledger) commits rows, V(message_ledger) publishes and consumes messages.
+          - V(guest_ledger) asks a guest of the role C(guest_image) for the counter on its disk, and sees whether that
+            goes back or the guest boots anew. V(session) has messages echoed in one session that stays open.
         type: str
         required: true
-        choices: [tcp, http, icmp, identity_token, database_ledger, message_ledger]
+        choices: [tcp, http, icmp, identity_token, database_ledger, message_ledger, guest_ledger, session]
       rate:
         description: Requests a second.
         type: float
@@ -67,10 +69,12 @@ options:
         type: float
         default: 5
       host:
-        description: Host of V(tcp), V(icmp) and V(database_ledger).
+        description: Host of V(tcp), V(icmp), V(database_ledger), V(guest_ledger) and V(session).
         type: str
       port:
-        description: Port of V(tcp), V(database_ledger) (default 3306) and V(message_ledger) (default 5672).
+        description:
+          - Port of V(tcp), V(database_ledger) (default 3306), V(message_ledger) (default 5672), V(guest_ledger)
+            (default 80) and V(session) (default 7).
         type: int
       url:
         description: URL of V(http); for V(identity_token) that of Keystone with its version, as in C(https://VIP:5000/v3).
@@ -219,7 +223,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
-from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.config import parse_run, parse_run_id
+from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.config import KINDS, parse_run, parse_run_id
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.control import ProbeRun, RunState
 
 Result = dict[str, t.Any]
@@ -229,7 +233,7 @@ _PROBE_SPEC: dict[str, dict[str, t.Any]] = {
     "kind": {
         "type": "str",
         "required": True,
-        "choices": ["tcp", "http", "icmp", "identity_token", "database_ledger", "message_ledger"],
+        "choices": list(KINDS),
     },
     "rate": {"type": "float", "default": 20},
     "slo": {"type": "float", "default": 0.5},

@@ -85,7 +85,23 @@ class MessageLedger:
     stall_reconnect: float = 1.5
 
 
-Settings: t.TypeAlias = "Tcp | Http | Icmp | IdentityToken | DatabaseLedger | MessageLedger"
+@dataclass(frozen=True, slots=True)
+class GuestLedger:
+    """The counter of a guest of the role guest_image is asked for, which it keeps on its disk."""
+
+    host: str
+    port: int = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A message is echoed in a session that stays open as long as the probe runs."""
+
+    host: str
+    port: int = 7
+
+
+Settings: t.TypeAlias = "Tcp | Http | Icmp | IdentityToken | DatabaseLedger | MessageLedger | GuestLedger | Session"
 
 KINDS: dict[str, type[Settings]] = {
     "tcp": Tcp,
@@ -94,6 +110,8 @@ KINDS: dict[str, type[Settings]] = {
     "identity_token": IdentityToken,
     "database_ledger": DatabaseLedger,
     "message_ledger": MessageLedger,
+    "guest_ledger": GuestLedger,
+    "session": Session,
 }
 
 

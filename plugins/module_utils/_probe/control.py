@@ -38,8 +38,16 @@ GIVE_UP_SECONDS = 10.0
 SYSTEMD = Path("/run/systemd/system")
 _PACKAGE = _runner.__name__.rsplit(".", 2)[0]
 _SOURCES = (
-    *("_errors", "_outage", "_probe", "_probe.amqp", "_probe.config", "_probe.database", "_probe.http"),
-    *("_probe.icmp", "_probe.ledger", "_probe.messages", "_probe.result", "_probe.runner", "_probe.series"),
+    *("_errors", "_outage", "_probe", "_probe.amqp", "_probe.config", "_probe.database", "_probe.guest"),
+    *(
+        "_probe.http",
+        "_probe.icmp",
+        "_probe.ledger",
+        "_probe.messages",
+        "_probe.result",
+        "_probe.runner",
+        "_probe.series",
+    ),
     "_probe.target",
 )
 _MAIN = f"import sys\nfrom {_PACKAGE}._probe.runner import main\nsys.exit(main(sys.argv[1:]))\n"

@@ -20,7 +20,8 @@ results.json: a list, one entry for each probe (a message ledger has a second on
 
 Moments (``at``, ``last_success``, ``started_at``, ``stopped_at``, ``start``) are seconds since 1970; keys that end
 in ``_s`` are seconds, in ``_ms`` milliseconds. ``longest_outage_s`` and ``total_outage_s`` are upper bounds.
-``lost``, ``unexpected`` and ``duplicated`` are null when the ledger could not be read back.
+``lost``, ``unexpected`` and ``duplicated`` are null when the ledger could not be read back. Of a guest's ledger
+``lost`` are answers whose counter went back, ``unexpected`` is how often it booted meanwhile.
 """
 
 from __future__ import annotations

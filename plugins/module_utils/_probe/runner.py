@@ -27,17 +27,20 @@ from pathlib import Path
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.config import (
     DatabaseLedger,
+    GuestLedger,
     Http,
     Icmp,
     IdentityToken,
     MessageLedger,
     Probe,
     RunConfig,
+    Session,
     Tcp,
     parse_run,
     result_names,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.database import DatabaseTarget
+from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.guest import GuestTarget, SessionTarget
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.http import HttpTarget, TcpTarget
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.icmp import IcmpTarget
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.messages import MessageTarget
@@ -109,18 +112,23 @@ def make_target(probe: Probe, run: str, series: t.Mapping[str, Series]) -> Targe
     """What the requests of the probe are sent to."""
     ledger = f"{run}/{probe.name}"
     match probe.settings:
-        case Tcp() as settings:
-            return TcpTarget(settings)
-        case Http() as settings:
-            return HttpTarget.from_settings(settings)
-        case IdentityToken() as settings:
-            return HttpTarget.issuing_token(settings)
-        case Icmp() as settings:
-            return IcmpTarget(settings)
         case DatabaseLedger() as settings:
             return DatabaseTarget(settings, ledger, probe.timeout)
         case MessageLedger() as settings:
             return MessageTarget(settings, ledger, probe.timeout, series[result_names(probe)[1]])
+        case settings:
+            return _TARGETS[type(settings)](settings)
+
+
+# Of the kinds that need nothing but their settings.
+_TARGETS: dict[type, t.Callable[[t.Any], Target]] = {
+    Tcp: TcpTarget,
+    Http: HttpTarget.from_settings,
+    IdentityToken: HttpTarget.issuing_token,
+    Icmp: IcmpTarget,
+    GuestLedger: GuestTarget,
+    Session: SessionTarget,
+}
 
 
 class Runner:
@@ -186,7 +194,7 @@ class Runner:
         ledgers = {
             pacer.probe.name: pacer.target
             for pacer in self._pacers
-            if isinstance(pacer.target, DatabaseTarget | MessageTarget)
+            if isinstance(pacer.target, DatabaseTarget | MessageTarget | GuestTarget)
         }
         balances = await asyncio.gather(*(target.balance() for target in ledgers.values()))
         return dict(zip(ledgers, balances, strict=True))
