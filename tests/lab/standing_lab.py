@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import typing as t
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,27 @@ def ansible(hosts: str, module: str, arguments: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def module(host: str, name: str, check: bool = True, **arguments: object) -> dict[str, t.Any]:
+    """The result of a module of the collection; with ``check`` the test fails when it does."""
+    done = subprocess.run(
+        ["ansible", host, "-m", f"lifeboat.cloud.{name}", "-a", json.dumps(arguments)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+            "OS_CLIENT_CONFIG_FILE": str(ROOT / ".lab/clouds.yaml"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=PLAY_TIMEOUT_S,
+        check=False,
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, t.Any] = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])
+    return {**result, "failed": done.returncode != 0}
 
 
 def drill(name: str, *arguments: str) -> dict[str, object]:

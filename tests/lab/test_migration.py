@@ -1,0 +1,221 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server moves between the hypervisors in every way that Nova has, and a client outside watches it all the time.
+
+Whatever happens, the counter on its disk must never go back. Moved live it must be the same boot, and an open session
+must live on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import typing as t
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import yaml
+from openstack.connection import Connection
+from standing_lab import ROOT, module, play
+
+OBSERVER = "client1"
+ADDRESS = re.compile(r"http://([0-9.]+)/")
+# An emulated processor and a machine that is shared make both longer than they are elsewhere.
+LONGEST_GAP_S = 20.0
+CLOUD = {"cloud": "admin"}
+
+
+@dataclass
+class Server:
+    """A server and its address outside."""
+
+    name: str
+    address: str
+    measured: dict[str, dict[str, t.Any]] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        account = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"]["admin"]
+        with Connection(**{key: account[key] for key in ("auth", "region_name", "cacert")}) as cloud:
+            [found] = [each for each in cloud.compute.servers(all_projects=True) if each.name == self.name]
+        return str(found.compute_host)
+
+    @property
+    def elsewhere(self) -> str:
+        return {"cmp1": "cmp2", "cmp2": "cmp1"}[self.host]
+
+    def migrate(self, check: bool = True, **options: object) -> dict[str, t.Any]:
+        return module("localhost", "server_migration", check, server=self.name, **options, **CLOUD)
+
+    @contextlib.contextmanager
+    def watched(self, run: str) -> Iterator[None]:
+        """While the block runs a client asks for the counter, talks in an open session and sends echo requests."""
+        probes = [
+            {"name": "counter", "kind": "guest_ledger", "host": self.address, "rate": 5},
+            {"name": "session", "kind": "session", "host": self.address, "rate": 10, "timeout": 30},
+            {"name": "echo", "kind": "icmp", "host": self.address, "rate": 50, "timeout": 1},
+        ]
+        module(OBSERVER, "probe", run=run, probes=probes, warm_up=5)
+        try:
+            yield
+        finally:
+            results = module(OBSERVER, "probe", run=run, state="stopped")["results"]
+            module(OBSERVER, "probe", run=run, state="absent")
+            self.measured = {result["name"]: result for result in results}
+
+    def must_have_stayed(self) -> None:
+        """The same boot, the same session, no answer forgotten, and no longer away than a client endures."""
+        counter, session, echo = (self.measured[name] for name in ("counter", "session", "echo"))
+        assert (counter["lost"], counter["unexpected"]) == (0, 0)
+        assert "session lost" not in session["errors"]
+        assert echo["longest_outage_s"] < LONGEST_GAP_S
+
+    def must_have_booted_once(self) -> None:
+        counter = self.measured["counter"]
+        assert (counter["lost"], counter["unexpected"]) == (0, 1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    play("guest_image")
+    play("cloud_content")
+    made = play("first_server")
+    address = ADDRESS.search(made.text)
+    assert address
+    yield Server("web-1", address[1])
+    play("first_server", "-e", "first_server_state=absent")
+
+
+def moves(server: str, host: str) -> tuple[str, str]:
+    return "-e", json.dumps({"migration_moves": [{"server": server, "destination": host}]})
+
+
+def receipts() -> dict[str, t.Any]:
+    latest = max((ROOT / "reports/migrations").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    report: dict[str, t.Any] = json.loads(latest.read_text(encoding="utf-8"))
+    return report
+
+
+def test_it_moves_live_to_a_named_host_by_plan(server: Server) -> None:
+    there = server.elsewhere
+    assert play("migrate", *moves(server.name, there), "--check").returncode == 0
+    assert server.elsewhere == there
+    with server.watched("live"):
+        play("migrate", *moves(server.name, there))
+    assert server.host == there
+    server.must_have_stayed()
+    [receipt] = receipts()["receipts"]
+    assert receipt["moved"] and receipt["destination"] == there and receipt["seconds"] > 0
+
+
+def test_it_moves_live_to_where_nova_chooses(server: Server) -> None:
+    here = server.host
+    with server.watched("automatic"):
+        done = server.migrate(away_from=here)
+    assert done["server"]["host"] != here and server.migrate(away_from=here)["changed"] is False
+    server.must_have_stayed()
+
+
+def test_it_moves_cold_and_is_confirmed(server: Server) -> None:
+    here = server.host
+    with server.watched("cold"):
+        done = server.migrate(away_from=here, kind="cold")
+    assert done["server"]["host"] != here and done["migration"]["status"] == "confirmed"
+    server.must_have_booted_once()
+
+
+def test_it_moves_cold_and_is_reverted(server: Server) -> None:
+    here = server.host
+    with server.watched("revert"):
+        waits = server.migrate(away_from=here, kind="cold", after_cold="leave")
+        assert waits["server"]["status"] == "VERIFY_RESIZE"
+        done = server.migrate(host=waits["server"]["host"], kind="cold", after_cold="revert")
+    assert done["server"]["host"] == here and done["migration"]["status"] == "reverted"
+    assert server.measured["counter"]["lost"] == 0
+
+
+def test_a_run_that_is_killed_is_gone_on_with(server: Server) -> None:
+    there = server.elsewhere
+    before = len(module("localhost", "migration_info", server=server.name, **CLOUD)["migrations"])
+    with server.watched("killed"):
+        command = ["ansible-playbook", "lifeboat.cloud.migrate", *moves(server.name, there)]
+        running = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        end = time.monotonic() + 60
+        while not module("localhost", "migration_info", server=server.name, unfinished=True, **CLOUD)["migrations"]:
+            assert time.monotonic() < end, "the migration was not begun within 60 s"
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        done = server.migrate(host=there)
+    assert done["server"]["host"] == there
+    after = module("localhost", "migration_info", server=server.name, **CLOUD)["migrations"]
+    assert len(after) == before + 1 and after[0]["status"] == "completed"
+    server.must_have_stayed()
+
+
+def test_a_host_is_emptied_for_maintenance_and_comes_back(server: Server) -> None:
+    here = server.host
+    with server.watched("maintenance"):
+        play("maintenance", "-e", f"maintenance_host={here}", "-e", "maintenance_reason='new disk'")
+    assert server.host != here
+    server.must_have_stayed()
+    refused = server.migrate(check=False, host=here)
+    assert refused["failed"] and "disabled and up" in refused["found"]
+    assert play("maintenance", "-e", f"maintenance_host={here}", "-e", "maintenance_reason='new disk'").changes == ()
+    play("maintenance", "-e", f"maintenance_host={here}", "-e", "maintenance_state=end")
+    assert module("localhost", "compute_service", host=here, **CLOUD)["service"]["status"] == "enabled"
+
+
+def test_where_it_cannot_go_is_refused_with_the_reason(server: Server) -> None:
+    for options, found in (
+        ({"host": "cmp9"}, "no such services"),
+        ({"host": server.elsewhere, "away_from": server.elsewhere}, ""),
+        ({"host": server.elsewhere, "cloud": "demo"}, "403"),
+    ):
+        done = module("localhost", "server_migration", check=False, server=server.name, **{**CLOUD, **options})
+        assert done["failed"] and found in done.get("found", done["msg"])
+    not_dead = module("localhost", "server_evacuation", False, server=server.name, away_from=server.host, **CLOUD)
+    assert not_dead["failed"] and "not forced down" in not_dead["found"]
+
+
+def test_the_server_of_a_dead_host_is_rebuilt_on_another_one(server: Server) -> None:
+    dead = server.host
+    try:
+        with server.watched("evacuation"):
+            play("evacuate", "-e", f"migration_dead={dead}", "-e", "migration_power_off=true")
+            assert server.host != dead
+            _await_answer(server)
+        server.must_have_booted_once()
+    finally:
+        module("localhost", "host_power", host=dead, state="on")
+        module(
+            "localhost",
+            "compute_service",
+            host=dead,
+            state="enabled",
+            forced_down=False,
+            wait_for="up",
+            wait_timeout=180,
+            **CLOUD,
+        )
+    assert module(dead, "libvirt_domain_info")["domains"] == []
+
+
+def _await_answer(server: Server) -> None:
+    """Until the counter has been answered again; the watch itself tells how long that took."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        asked = subprocess.run(
+            ["curl", "-sf", "-m", "3", f"http://{server.address}/state"], capture_output=True, check=False
+        )
+        if asked.returncode == 0:
+            return
+    raise AssertionError(f"{server.name} does not answer at {server.address} within 120 s")
