@@ -154,8 +154,8 @@ def test_a_run_that_is_killed_is_gone_on_with(server: Server) -> None:
             assert time.monotonic() < end, "the migration was not begun within 60 s"
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-        done = server.migrate(host=there)
-    assert done["server"]["host"] == there
+        play("migrate", *moves(server.name, there))
+    assert server.host == there
     after = module("localhost", "migration_info", server=server.name, **CLOUD)["migrations"]
     assert len(after) == before + 1 and after[0]["status"] == "completed"
     server.must_have_stayed()
