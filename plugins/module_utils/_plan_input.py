@@ -122,7 +122,10 @@ def joined(
 
 
 def moves_of(entries: Iterable[Entry], fleet: Fleet) -> list[Move]:
-    """Moves that somebody wishes, each ``{server, destination}``, or LifeboatError. Servers by id, or by name."""
+    """Moves that somebody wishes, each ``{server, destination}``, or LifeboatError. Servers by id, or by name.
+
+    A server that is there already needs no move: so the same wish after an interruption is for the rest.
+    """
     by_name: dict[str, list[str]] = {}
     for each in fleet.servers.values():
         by_name.setdefault(each.name, []).append(each.id)
@@ -138,12 +141,10 @@ def moves_of(entries: Iterable[Entry], fleet: Fleet) -> list[Move]:
         source = fleet.servers[called[0]].host
         if destination not in fleet.hosts:
             raise LifeboatError(reader.thing, f"unknown host {destination}", "one of the hosts", _CORRECT)
-        if destination == source:
-            raise LifeboatError(reader.thing, f"{source} as source and destination", "two different hosts", _CORRECT)
         if called[0] in moves:
             raise LifeboatError(reader.thing, "two moves of it", "one destination of each server", _CORRECT)
         moves[called[0]] = Move(called[0], source, destination)
-    return list(moves.values())
+    return [move for move in moves.values() if move.source != move.destination]
 
 
 def limits_of(entry: Entry) -> Limits:

@@ -33,7 +33,7 @@ options:
         shares of its VCPUs and memory that are allocated.
       - V(consolidate) empties as many of the least loaded hosts as fit on others, up to the load O(ceiling).
       - V(spread) parts servers of an anti-affinity group that share a host.
-      - V(move) makes the moves of O(moves), which may swap servers.
+      - V(move) makes the moves of O(moves), which may swap servers. A server that is there already needs none.
     type: str
     choices: [drain, balance, consolidate, spread, move]
     required: true

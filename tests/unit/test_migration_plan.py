@@ -70,7 +70,6 @@ def test_a_file_that_is_no_fleet_is_refused(tmp_path, name, text, words):
         ({"goal": "move"}, "moves"),
         ({"goal": "balance", "path": "/x.json"}, "mutually exclusive"),
         ({"goal": "drain", "drain": ["cmp9"]}, "no such host"),
-        ({"goal": "move", "moves": [{"server": "web", "destination": "cmp1"}]}, "two different hosts"),
         ({"goal": "balance", "limits": {"total": 0}}, "total of limits given"),
         ({"goal": "balance", "history": [{"server": "web"}]}, "no assumed"),
     ],

@@ -44,7 +44,6 @@ def test_entries_that_cannot_be_are_refused(hosts, servers, message):
 @pytest.mark.parametrize(
     ("moves", "message"),
     [
-        ([{"server": "web", "destination": "cmp1"}], "cmp1 as source and destination"),
         ([{"server": "web", "destination": "cmp9"}], "unknown host cmp9"),
         ([{"server": "wep", "destination": "cmp2"}], "no such server"),
         ([{"server": "twin", "destination": "cmp2"}], "2 servers of this name: t1, t2"),
@@ -57,6 +56,12 @@ def test_moves_that_cannot_be_are_refused(moves, message):
     with pytest.raises(LifeboatError) as error:
         moves_of(moves, fleet(3, [server("web", "cmp1"), *twins]))
     assert message in str(error.value)
+
+
+def test_a_server_that_is_there_already_needs_no_move():
+    wished = [{"server": "web", "destination": "cmp1"}, {"server": "mail", "destination": "cmp1"}]
+    [move] = moves_of(wished, fleet(3, [server("web", "cmp1"), server("mail", "cmp2")]))
+    assert move.server == "mail"
 
 
 def test_limits_below_one_or_unknown_are_refused():
