@@ -86,7 +86,8 @@ class Server:
 def server() -> Iterator[Server]:
     play("guest_image")
     play("cloud_content")
-    made = play("first_server")
+    # Besides the page the echo, in which the session is held.
+    made = play("first_server", "-e", json.dumps({"first_server_open_ports": [7, 22, 80]}))
     address = ADDRESS.search(made.text)
     assert address
     yield Server("web-1", address[1])
@@ -180,9 +181,10 @@ def test_where_it_cannot_go_is_refused_with_the_reason(server: Server) -> None:
         ({"host": server.elsewhere, "away_from": server.elsewhere}, ""),
         ({"host": server.elsewhere, "cloud": "demo"}, "403"),
     ):
-        done = module("localhost", "server_migration", check=False, server=server.name, **{**CLOUD, **options})
+        arguments: dict[str, t.Any] = {"server": server.name, **CLOUD, **options}
+        done = module("localhost", "server_migration", check=False, **arguments)
         assert done["failed"] and found in done.get("found", done["msg"])
-    not_dead = module("localhost", "server_evacuation", False, server=server.name, away_from=server.host, **CLOUD)
+    not_dead = module("localhost", "server_evacuation", check=False, server=server.name, away_from=server.host, **CLOUD)
     assert not_dead["failed"] and "not forced down" in not_dead["found"]
 
 

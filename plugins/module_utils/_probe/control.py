@@ -198,7 +198,7 @@ class ProbeRun:
             self._await_end(GIVE_UP_SECONDS)
         if self.state() is RunState.RUNNING:
             # The lock is held, so the process of that number is the program.
-            os.kill(json.loads((self.path / "status.json").read_text())["pid"], signal.SIGKILL)
+            os.kill(int((self.path / "lock").read_text()), signal.SIGKILL)
             self._await_end(GIVE_UP_SECONDS)
         shutil.rmtree(self.path)
 

@@ -104,27 +104,29 @@ class SessionTarget:
     def __init__(self, settings: Session) -> None:
         self._settings = settings
         self._waiting: dict[bytes, asyncio.Future[None]] = {}
-        self._writer: asyncio.StreamWriter | None = None
+        self._session: asyncio.Task[asyncio.StreamWriter] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._lost = ""
 
     async def open(self) -> None:
-        """Connect; when that fails every request will."""
-        try:
-            reader, self._writer = await asyncio.open_connection(self._settings.host, self._settings.port)
-        except OSError as error:
-            self._lost = f"no session: {error.strerror or 'connection failed'}".lower()
-            return
+        """Begin to connect; until then requests wait."""
+        self._session = asyncio.get_running_loop().create_task(self._connect())
+
+    async def _connect(self) -> asyncio.StreamWriter:
+        reader, writer = await asyncio.open_connection(self._settings.host, self._settings.port)
         self._reading = asyncio.get_running_loop().create_task(self._read(reader))
+        return writer
 
     async def request(self, number: int, scheduled: float) -> None:
         """One message and its echo."""
-        if self._lost or self._writer is None:
-            raise Failure(self._lost)
+        if self._session is None or self._lost:
+            raise Failure(self._lost or "no session")
+        # A request that is given up does not end the session.
+        writer = await asyncio.shield(self._session)
         message = number.to_bytes(_MESSAGE_BYTES, "big")
         self._waiting[message] = asyncio.get_running_loop().create_future()
         try:
-            self._writer.write(message)
+            writer.write(message)
             await self._waiting[message]
         finally:
             self._waiting.pop(message, None)
@@ -146,7 +148,9 @@ class SessionTarget:
         """Close the session."""
         if self._reading is not None:
             self._reading.cancel()
-        if self._writer is not None:
-            self._writer.close()
-            with contextlib.suppress(OSError):
-                await self._writer.wait_closed()
+        if self._session is None or not self._session.done():
+            return
+        with contextlib.suppress(OSError):
+            writer = self._session.result()
+            writer.close()
+            await writer.wait_closed()
