@@ -40,6 +40,7 @@ class Dispatch:
         self._slots: Counter[Key] = Counter()
         self._waiting: defaultdict[Key, list[int]] = defaultdict(list)
         self._after_detour: dict[str, Move] = {}
+        self._detoured: set[str] = set()
         self._coming: dict[str, Move] = {}
         self._fresh = list(range(len(self._moves)))
 
@@ -81,11 +82,12 @@ class Dispatch:
     def detour(self, possible: Callable[[Move], bool]) -> bool:
         """Have a server go to a third host first, where moves wait for each other's room; False if none can.
 
-        It begins with the next ``take``. ``possible`` says whether a move can be made at all.
+        It begins with the next ``take``. ``possible`` says whether a move can be made at all. Each server goes at most
+        one such way: one that nothing is gained by moving would be sent about for ever.
         """
         wanted = {key[1] for key, places in self._waiting.items() if key[0] == "room" and places}
         for move in sorted(self.waiting, key=self._size):
-            if move.source in wanted and move.server not in self._after_detour:
+            if move.source in wanted and move.server not in self._detoured:
                 for host in sorted(self._third_hosts(move)):
                     first = Move(move.server, move.source, host)
                     if possible(first):
@@ -114,6 +116,7 @@ class Dispatch:
                 heapq.heapify(places)
                 self._moves[place] = first
                 self._fresh.append(place)
+        self._detoured.add(move.server)
         self._after_detour[move.server] = Move(move.server, first.destination, move.destination)
 
     def _size(self, move: Move) -> tuple[float, str]:

@@ -114,6 +114,16 @@ def test_a_swap_goes_by_way_of_a_third_host_or_is_refused():
     assert "no third host" in refused.refused[0].reason
 
 
+def test_a_server_is_not_sent_about_for_others_that_it_does_not_help():
+    pairs = [("a", "b", 12), ("c", "d", 12), ("e", "f", 15.5)]
+    guests = [server(f"on-{each}", each, memory=size * GIB) for one, other, size in pairs for each in (one, other)]
+    swaps = [(f"on-{each[0]}", *each) for one, other, _size in pairs for each in ((one, other), (other, one))]
+    of = fleet([host(name) for name in "abcdef"], [*guests, server("small", "a")])
+    seen = timed(of, [("small", "a", "e"), *swaps])
+    assert [step.move.server for step in seen.steps] == ["small"]
+    assert {each.move.server for each in seen.refused} == {each.name for each in of.servers.values()}
+
+
 def test_what_needs_room_waits_for_what_frees_it():
     of = fleet(3, [server("a", "cmp1", memory=12 * GIB), server("b", "cmp2", memory=10 * GIB)])
     first, second = timed(of, [("a", "cmp1", "cmp2"), ("b", "cmp2", "cmp3")]).steps
