@@ -100,9 +100,12 @@ def outcome_of(entry: Mapping[str, t.Any]) -> Outcome:
         raise LifeboatError(thing, f"no {error.args[0]}", "all figures of an outcome", "Correct the entry.") from error
     except (TypeError, ValueError) as error:
         raise LifeboatError(thing, str(error), "numbers", "Correct the entry.") from error
-    for name in ("transferred", "copy_s", "total_s"):
-        if not measured[name] > 0:
-            raise LifeboatError(f"{name} of {thing}", str(measured[name]), "more than 0", "Correct the entry.")
+    divisors = {"total_s": measured["total_s"]}
+    if where["mode"] in _LIVE:
+        divisors |= {name: measured[name] for name in ("transferred", "copy_s")} | {"bandwidth": assumed["bandwidth"]}
+    for name, figure in divisors.items():
+        if not figure > 0:
+            raise LifeboatError(f"{name} of {thing}", str(figure), "more than 0", "Correct the entry.")
     return Outcome(
         server=where["server"],
         source=where["source"],

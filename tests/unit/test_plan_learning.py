@@ -102,6 +102,7 @@ def test_lessons_say_what_was_before_and_what_is_now():
         ({**ENTRY, "measured": {}}, "no transferred"),
         ({**ENTRY, "assumed": None}, "numbers"),
         (entry(copy_s=0), "copy_s of outcome of web: found 0"),
+        (entry(assumed={"bandwidth": 0}), "bandwidth of outcome of web: found 0"),
         ({"server": "web"}, "no assumed"),
     ],
 )
@@ -109,6 +110,11 @@ def test_outcomes_that_cannot_be_are_refused(broken, words):
     with pytest.raises(LifeboatError) as error:
         outcome_of(broken)
     assert words in str(error.value)
+
+
+def test_a_server_without_disks_that_was_moved_while_it_stood_still_has_sent_nothing():
+    cold = entry("cold", assumed={"bandwidth": 0}, transferred=0, copy_s=0)
+    assert Estimates([outcome_of(cold)]).error == pytest.approx((24 - 15.2) / 24)
 
 
 def truth(step, chance, share, switch, setup, guests):
