@@ -105,9 +105,7 @@ def _see_through(migration: Migration, begin: Callable[[], Attempt], clock: Cloc
     watch.until(attempt.ended)
     total = clock.monotonic() - watch.started
     if attempt.error is not None:
-        _await_clean(migration, clock)
-        if watch.guest_stopped and domain.condition().state is State.PAUSED:
-            domain.resume()
+        _go_on_here(migration, watch, clock)
         raise _failure(migration, watch, attempt.error.found)
     arrived = _arrived(migration)
     if starts_with_host:
@@ -134,6 +132,7 @@ def _watch_on(migration: Migration, clock: Clock) -> Outcome:
 
     watch.until(ended)
     if find(name) is not None:
+        _go_on_here(migration, watch, clock)
         raise _failure(migration, watch, "the migration that was under way ended without moving it")
     _arrived(migration)
     return _outcome(migration, watch, watch.last.seconds)
@@ -154,6 +153,13 @@ def _arrived(migration: Migration) -> Domain:
         remedy = "Look for it on both hosts with libvirt_domain_info."
         raise LifeboatError(migration.wanted.thing, found, "the domain", remedy)
     return there
+
+
+def _go_on_here(migration: Migration, watch: Watch, clock: Clock) -> None:
+    """Have a guest that was stopped for a migration that failed run again, once the destination has none of it."""
+    _await_clean(migration, clock)
+    if watch.guest_stopped and watch.domain.condition().state is State.PAUSED:
+        watch.domain.resume()
 
 
 def _await_clean(migration: Migration, clock: Clock) -> None:

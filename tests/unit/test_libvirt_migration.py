@@ -263,25 +263,36 @@ def test_a_volume_that_was_there_before_is_kept(lab):
     assert list(lab.there.volumes) == [DISK]
 
 
-def test_a_migration_under_way_is_watched_on_with_the_same_bounds(lab):
-    here = lab.here.known["web1"]
-    here.job_statistics = {"operation": 5, "time_elapsed": 1000, **memory(1)}
-    clock, began = lab.here.clock, lab.here.clock.now - 58.0
-    lab.calls.started = began
+@pytest.fixture
+def begun(lab: Lab) -> Lab:
+    """With a migration that somebody else began 58 s ago, and that goes on while time passes."""
+    clock = lab.here.clock
+    lab.here.known["web1"].job_statistics = {"operation": 5, "time_elapsed": 1000, **memory(1)}
+    lab.calls.started, lab.calls.ends_after_s, lab.calls.statistics = clock.now - 58.0, None, [memory(1)] * 90
     attempt = Attempt(lab.calls)
-    lab.calls.ends_after_s, lab.calls.statistics = None, [memory(1)] * 90
 
     def tick(seconds: float) -> None:
         clock.now += seconds
-        attempt.ended(0.0)
+        if seconds and "web1" in lab.here.known:
+            attempt.ended(0.0)
 
-    clock.sleep, sleep = (lambda seconds: tick(seconds) if seconds else None), clock.sleep  # type: ignore[assignment]
-    planned = lab.plan(policy(Step.POST_COPY, 60.0))
+    clock.sleep = tick  # type: ignore[method-assign]
+    return lab
+
+
+def test_a_migration_under_way_is_watched_on_with_the_same_bounds(begun):
+    planned = begun.plan(policy(Step.POST_COPY, 60.0))
     assert planned.says == (f"watch the migration of domain web1 to {THERE}",)
     outcome = planned.do()
-    clock.sleep = sleep  # type: ignore[method-assign]
-    assert outcome.ended_by == "post_copy" and lab.calls.did == ["post-copy"]
-    assert 61.0 <= outcome.total_s <= 64.0 and clock.now - began <= 64.0
+    assert outcome.ended_by == "post_copy" and begun.calls.did == ["post-copy"]
+    assert 61.0 <= outcome.total_s <= 64.0 and begun.calls.now() <= 64.0
+
+
+def test_a_guest_that_was_stopped_in_vain_for_another_s_migration_goes_on(begun):
+    begun.calls.stubborn = True
+    with pytest.raises(LifeboatError, match=r"ended without moving it.*the guest is running"):
+        begun.plan(policy(Step.THROTTLE, 60.0)).do()
+    assert begun.calls.did == ["abort"]
 
 
 def test_a_guest_may_arrive_while_it_is_looked_for(lab):
