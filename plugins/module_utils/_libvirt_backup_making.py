@@ -83,10 +83,12 @@ def backup_changes(connection: Connection, tools: Tools, wanted: WantedBackup) -
     if domain.job():
         remedy = "Wait for its end, or end a backup that is being pulled with state=absent."
         raise LifeboatError(f"domain {wanted.name}", "another job under way", "none", remedy)
-    if os.path.isdir(wanted.place):
-        check_own(wanted)
     disks = disks_of(domain, wanted)
     images = [disk.image for disk in disks if disk.image is not None]
+    if os.path.isdir(wanted.place):
+        check_own(wanted)
+    else:
+        _check_free(tools, wanted, images)
     check_base(domain, wanted, _points(tools, wanted, images))
     making = _Making(tools, domain, wanted, disks, images)
     verb = "serve" if wanted.pull else "make"
@@ -125,11 +127,26 @@ def _points(tools: Tools, wanted: WantedBackup, images: Sequence[RbdImage]) -> C
     return tools.calls.checkpoints(wanted.name)
 
 
+def _check_free(tools: Tools, wanted: WantedBackup, images: Sequence[RbdImage]) -> None:
+    """LifeboatError for a point in time of this name that belongs to no backup here, and must not go with one."""
+    if images:
+        taken = [f"snapshot {image.image}@{wanted.backup}" for image in images if _has(tools, image, wanted)]
+    else:
+        taken = [f"checkpoint {name}" for name in tools.calls.checkpoints(wanted.name) if name == wanted.backup]
+    if taken:
+        remedy = "Choose another name, or remove it: with libvirt_snapshot one of Ceph, with virsh a checkpoint."
+        raise LifeboatError(wanted.thing, f"{', '.join(taken)} of something else", "a name that is free", remedy)
+
+
+def _has(tools: Tools, image: RbdImage, wanted: WantedBackup) -> bool:
+    return wanted.backup in tools.images.snapshots(image)
+
+
 def _forget(tools: Tools, domain: Domain, wanted: WantedBackup) -> None:
     """Remove the files, and the point in time from the domain."""
     images = [disk.image for disk in _disks_of_any(domain) if disk.image is not None]
     for image in images:
-        if wanted.backup in tools.images.snapshots(image):
+        if _has(tools, image, wanted):
             tools.images.remove(image, wanted.backup)
     if not images and wanted.backup in tools.calls.checkpoints(wanted.name):
         tools.calls.delete_checkpoint(wanted.name, wanted.backup)
@@ -165,7 +182,8 @@ class _Making:
             Manifest(wanted.name, self.domain.uuid, wanted.backup, wanted.base, kept_by, mode, kept).write(wanted.place)
         except BaseException:
             with contextlib.suppress(LifeboatError):
-                if self.domain.job():
+                # Another's, such as a migration that began meanwhile, is none of ours.
+                if self.domain.job().get("operation") == _BACKUP:
                     self.tools.calls.abort(wanted.name)
             with contextlib.suppress(LifeboatError):
                 _forget(self.tools, self.domain, wanted)

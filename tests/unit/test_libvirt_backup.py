@@ -194,6 +194,29 @@ def test_what_an_interrupted_run_left_is_made_anew(files):
     assert (place / "vda.qcow2").read_text(encoding="utf-8") == "data"
 
 
+@pytest.mark.parametrize("disks", [QCOW2, RBD])
+def test_a_point_in_time_of_somebody_else_is_not_taken_nor_removed(tmp_path, disks):
+    made = backups(tmp_path, disks)
+    known = made.pool.taken if disks == RBD else made.calls.known
+    known.append("sunday")
+    with pytest.raises(LifeboatError, match="sunday of something else; expected a name that is free"):
+        made.make()
+    assert known == ["sunday"] and made.remove() == [] and known == ["sunday"]
+
+
+def test_a_job_that_began_meanwhile_is_not_ended(files):
+    changes = backup_changes(files.hypervisor, files.tools, files.wanted)
+
+    def refuse(_name: str, _backup: str, _checkpoint: str) -> None:
+        files.hypervisor.known["vm1"].job_statistics = {"operation": 5}
+        raise failed("domain vm1", "another job is active", 55)
+
+    files.calls.begin = refuse
+    with pytest.raises(LifeboatError, match="another job is active"):
+        changes[0].do()
+    assert files.calls.did == [] and not Path(files.wanted.place).exists()
+
+
 def test_nothing_is_removed_that_is_no_backup(files):
     place = Path(files.wanted.place)
     place.mkdir(parents=True)
