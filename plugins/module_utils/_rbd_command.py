@@ -46,9 +46,10 @@ class Images(t.Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RbdCommand:
-    """Images by the program. ``timeout_s`` bounds each call."""
+    """Images by the program. ``copy_s`` bounds the calls that read or write a whole image, ``timeout_s`` each other."""
 
     timeout_s: float
+    copy_s: float
     conf_file: str = "/etc/ceph/ceph.conf"
 
     def snapshots(self, image: RbdImage) -> list[str]:
@@ -59,19 +60,20 @@ class RbdCommand:
         self._rbd(image, "snap", "create", "--no-progress", f"{image.image}@{snapshot}")
 
     def roll_back(self, image: RbdImage, snapshot: str) -> None:
-        self._rbd(image, "snap", "rollback", "--no-progress", f"{image.image}@{snapshot}")
+        self._rbd(image, "snap", "rollback", "--no-progress", f"{image.image}@{snapshot}", within=self.copy_s)
 
     def remove(self, image: RbdImage, snapshot: str) -> None:
         self._rbd(image, "snap", "rm", "--no-progress", f"{image.image}@{snapshot}")
 
     def export(self, image: RbdImage, snapshot: str, since: str | None, path: str) -> None:
         base = ["--from-snap", since] if since else []
-        self._rbd(image, "export-diff", "--no-progress", *base, f"{image.image}@{snapshot}", path)
+        self._rbd(image, "export-diff", "--no-progress", *base, f"{image.image}@{snapshot}", path, within=self.copy_s)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
-    def _rbd(self, image: RbdImage, *arguments: str) -> str:
-        return output_of(["rbd", "--id", image.client, "--conf", self.conf_file, *arguments], self.timeout_s)
+    def _rbd(self, image: RbdImage, *arguments: str, within: float | None = None) -> str:
+        command = ["rbd", "--id", image.client, "--conf", self.conf_file, *arguments]
+        return output_of(command, self.timeout_s if within is None else within)

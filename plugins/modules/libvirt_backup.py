@@ -176,7 +176,9 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
     )
     compare = backup_changes if params["state"] == "present" else removal_changes
     with connected(params["uri"], params["timeout"]) as connection:
-        tools = Tools(LibvirtBackupCalls(connection), RbdCommand(params["max_seconds"]), CLOCK)
+        # The guest stands still for its snapshots, which must not take as long as the copy may.
+        images = RbdCommand(params["timeout"], params["max_seconds"])
+        tools = Tools(LibvirtBackupCalls(connection), images, CLOCK)
         changes = compare(connection, tools, wanted)
         for change in changes if not module.check_mode else ():
             change.do()

@@ -42,6 +42,9 @@ options:
       - What libvirt notes with a new snapshot.
     type: str
     default: ""
+notes:
+  - The memory of a guest is written to the disk, and with disks in Ceph the whole images are on going back; allow that with
+    O(timeout). An image of which the going back was cut short is of no use until V(reverted) has ended.
 seealso:
   - module: lifeboat.cloud.libvirt_backup
   - module: lifeboat.cloud.rbd_image
@@ -111,7 +114,7 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     wanted = WantedSnapshot(params["name"], params["snapshot"], params["state"], params["description"])
     with connected(params["uri"], params["timeout"]) as connection:
-        places = Places(LibvirtSaveCalls(connection), RbdCommand(params["timeout"]))
+        places = Places(LibvirtSaveCalls(connection), RbdCommand(params["timeout"], params["timeout"]))
         kept_by, changes = snapshot_changes(connection, places, wanted)
         for change in changes if not module.check_mode else ():
             change.do()
