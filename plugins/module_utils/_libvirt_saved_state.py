@@ -16,6 +16,9 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Connection, Domain
 
+# What begins a file of saved memory; libvirt's test driver writes the last.
+_MAGICS = (b"LibvirtQemudSave", b"LibvirtQemudPart", b"TestGuestMagic")
+
 
 @dataclass(frozen=True, slots=True)
 class WantedSave:
@@ -91,6 +94,9 @@ def _restoring(calls: SaveCalls, domain: Domain, wanted: WantedSave, saved: bool
 
 
 def _dropping(calls: SaveCalls, wanted: WantedSave) -> list[Change]:
+    if wanted.path is not None:
+        _check_own(wanted.path)
+
     def drop(name: str, path: str | None) -> None:
         if path is None:
             calls.drop(name)
@@ -98,6 +104,18 @@ def _dropping(calls: SaveCalls, wanted: WantedSave) -> list[Change]:
             os.unlink(path)
 
     return [_change(f"drop the saved state of domain {wanted.name}", wanted, "saved", "absent", drop)]
+
+
+def _check_own(path: str) -> None:
+    """LifeboatError for a file that is something else, such as a disk."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        remedy = "Correct the path, or run the task as a user who may read it."
+        raise LifeboatError(f"file {path}", error.strerror or str(error), "a readable file", remedy) from error
+    if not head.startswith(_MAGICS):
+        raise LifeboatError(f"file {path}", "no memory that libvirt saved", "some", "Correct the path.")
 
 
 def _change(says: str, wanted: WantedSave, before: str, after: str, do: t.Callable[[str, str | None], None]) -> Change:

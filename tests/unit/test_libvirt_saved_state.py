@@ -85,7 +85,7 @@ def test_a_guest_is_saved_once_and_restored_once(tmp_path):
     made.known["vm1"].left = Leftovers(managed_save=True)
     assert save(made, "saved") == [] and save(made, "restored") == ["restore vm1 None"]
     assert save(made, "absent") == ["drop vm1"]
-    (tmp_path / "vm1").write_text("memory", encoding="utf-8")
+    (tmp_path / "vm1").write_text("LibvirtQemudSave...", encoding="utf-8")
     assert save(made, "saved", path) == [] and save(made, "restored", path) == [f"restore vm1 {path}"]
     assert save(made, "absent", path) == [] and not (tmp_path / "vm1").exists()
 
@@ -105,6 +105,12 @@ def test_a_saved_state_is_not_overwritten_nor_invented(state, path, running, sav
     made.known["vm1"].left = Leftovers(managed_save=saved)
     with pytest.raises(LifeboatError, match=says):
         save(made, state, path)
+
+
+def test_a_file_that_is_something_else_is_not_dropped(tmp_path):
+    (tmp_path / "disk").write_bytes(b"QFI\xfb")
+    with pytest.raises(LifeboatError, match="found no memory that libvirt saved"):
+        save(hypervisor(), "absent", str(tmp_path / "disk"))
 
 
 @dataclass
