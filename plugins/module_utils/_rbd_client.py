@@ -70,16 +70,30 @@ class RbdPool:
 
 
 @contextlib.contextmanager
-def open_pool(cluster: t.Any, pool: str) -> Iterator[RbdPool]:
-    """The pool's images for the time of the block; errors of librbd leave it as LifeboatErrors."""
+def explained(thing: str) -> Iterator[None]:
+    """Errors of librbd leave the block as LifeboatErrors about ``thing``."""
+    try:
+        yield
+    except rbd.Error as error:
+        remedy = "See with ceph_info that the pool's OSDs are up; the client needs the profile rbd for the pool."
+        raise LifeboatError(thing, str(error), "an operation that succeeds", remedy) from error
+
+
+@contextlib.contextmanager
+def open_context(cluster: t.Any, pool: str) -> Iterator[t.Any]:
+    """An I/O context of librados for the time of the block."""
     try:
         context = cluster.open_ioctx(pool)
     except rados.ObjectNotFound as error:
         raise LifeboatError(f"pool {pool}", "no such pool", "one", "Make it with ceph_pool.") from error
     try:
-        yield RbdPool(context)
-    except rbd.Error as error:
-        remedy = "See with ceph_info that the pool's OSDs are up; the client needs the profile rbd for the pool."
-        raise LifeboatError(f"images of pool {pool}", str(error), "an operation that succeeds", remedy) from error
+        yield context
     finally:
         context.close()
+
+
+@contextlib.contextmanager
+def open_pool(cluster: t.Any, pool: str) -> Iterator[RbdPool]:
+    """The pool's images for the time of the block; errors of librbd leave it as LifeboatErrors."""
+    with open_context(cluster, pool) as context, explained(f"images of pool {pool}"):
+        yield RbdPool(context)

@@ -16,9 +16,9 @@ import os
 import typing as t
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_client import explained, open_context
 
 with contextlib.suppress(ImportError):
-    import rados
     import rbd
 
 if t.TYPE_CHECKING:
@@ -44,7 +44,7 @@ class RbdDestination:
 
     def receipt(self) -> Json | None:
         """Of what the image is a copy; None when nothing tells it."""
-        with rbd.Image(self._context, self._name, read_only=True) as image:
+        with explained(self.thing), rbd.Image(self._context, self._name, read_only=True) as image:
             try:
                 found: Json = json.loads(image.metadata_get(_RECEIPT))
             except (KeyError, ValueError):
@@ -60,7 +60,7 @@ class RbdDestination:
     @contextlib.contextmanager
     def open_partial(self, size: int) -> Iterator[RbdTarget]:
         """The unfinished image, made when there is none, and flushed when the block has ended."""
-        with self._explained():
+        with explained(self.thing):
             if self._size(self.partial) is None:
                 rbd.RBD().create(self._context, self.partial, size, old_format=False)
             with rbd.Image(self._context, self.partial) as image:
@@ -69,30 +69,23 @@ class RbdDestination:
 
     def publish(self, receipt: Json) -> None:
         """Give the unfinished image its name, which fails when somebody has made one meanwhile."""
-        with self._explained():
+        with explained(self.thing):
             with rbd.Image(self._context, self.partial) as image:
                 image.metadata_set(_RECEIPT, json.dumps(receipt))
             rbd.RBD().rename(self._context, self.partial, self._name)
 
     def discard_partial(self) -> None:
-        with self._explained(), contextlib.suppress(rbd.ImageNotFound):
+        with explained(self.thing), contextlib.suppress(rbd.ImageNotFound):
             rbd.RBD().remove(self._context, self.partial)
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except rbd.Error as error:
-            remedy = "See with ceph_info that the pool's OSDs are up; the client needs the profile rbd for the pool."
-            raise LifeboatError(self.thing, str(error), "a copy that succeeds", remedy) from error
-
     def _size(self, name: str) -> int | None:
-        try:
-            with rbd.Image(self._context, name, read_only=True) as image:
-                size: int = image.size()
-                return size
-        except rbd.ImageNotFound:
-            return None
+        with explained(self.thing):
+            try:
+                with rbd.Image(self._context, name, read_only=True) as image:
+                    size: int = image.size()
+                    return size
+            except rbd.ImageNotFound:
+                return None
 
 
 class RbdTarget:
@@ -117,11 +110,5 @@ class RbdTarget:
 @contextlib.contextmanager
 def open_destination(cluster: t.Any, pool: str, name: str, directory: str) -> Iterator[RbdDestination]:
     """The image of a cluster that librados is connected to."""
-    try:
-        context = cluster.open_ioctx(pool)
-    except rados.ObjectNotFound as error:
-        raise LifeboatError(f"pool {pool}", "no such pool", "one", "Make it with ceph_pool.") from error
-    try:
+    with open_context(cluster, pool) as context:
         yield RbdDestination(context, pool, name, directory)
-    finally:
-        context.close()

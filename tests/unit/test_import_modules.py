@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _qemu_source, _rbd_destination
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _qemu_source, _rbd_client, _rbd_destination
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import inspect
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import Options, earlier_import, import_disk
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
@@ -168,6 +168,7 @@ class MemoryRbd:
         self.images: dict[str, tuple[bytearray, dict[str, str]]] = {}
         self.fails_from: int | None = None
         self.is_lost = False
+        self.is_closed = False
 
     def RBD(self) -> MemoryRbd:
         return self
@@ -187,6 +188,8 @@ class MemoryRbd:
             raise ImageNotFoundError
 
     def Image(self, _context: object, name: str, read_only: bool = False) -> MemoryImage:
+        if self.is_closed:
+            raise RbdError("[errno 1] RBD permission error")
         if name not in self.images:
             raise ImageNotFoundError
         return MemoryImage(self, *self.images[name], read_only)
@@ -224,11 +227,23 @@ class MemoryImage:
         self._metadata[name] = value
 
 
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> MemoryRbd:
+    made = MemoryRbd()
+    for module in (_rbd_client, _rbd_destination):
+        monkeypatch.setattr(module, "rbd", made, raising=False)
+    return made
+
+
+def test_a_pool_that_may_not_be_read_is_an_error_with_a_reason(tmp_path: Path, library: MemoryRbd) -> None:
+    library.is_closed = True
+    with pytest.raises(LifeboatError, match=r"image volumes/web1: found .*permission error.*profile rbd"):
+        _rbd_destination.RbdDestination(None, "volumes", "web1", str(tmp_path)).exists()
+
+
 def test_an_image_of_rbd_appears_when_it_is_whole(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, tmp_path: Path, library: MemoryRbd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = MemoryRbd()
-    monkeypatch.setattr(_rbd_destination, "rbd", library, raising=False)
     monkeypatch.setattr("ansible_collections.lifeboat.cloud.plugins.module_utils._block_copy._BATCH", 1)
     image = inspect(whole_file(str(source / "stream.vmdk")), None, "image")
     destination = _rbd_destination.RbdDestination(None, "volumes", "web1", str(tmp_path / "journals"))
@@ -252,9 +267,7 @@ def test_an_image_of_rbd_appears_when_it_is_whole(
     assert json.loads(library.images["web1"][1]["lifeboat.receipt"])["size"] == SIZE
 
 
-def test_a_connection_that_is_lost_for_good(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library = MemoryRbd()
-    monkeypatch.setattr(_rbd_destination, "rbd", library, raising=False)
+def test_a_connection_that_is_lost_for_good(source: Path, tmp_path: Path, library: MemoryRbd) -> None:
     image = inspect(whole_file(str(source / "stream.vmdk")), None, "image")
     destination = _rbd_destination.RbdDestination(None, "volumes", "web1", str(tmp_path))
     library.fails_from, library.is_lost = 0, True
