@@ -82,8 +82,12 @@ class FileDestination:
             json.dump(receipt, file)
             file.flush()
             os.fsync(file.fileno())
-        # Unlike a renaming this fails when somebody has made a file of the name meanwhile.
-        os.link(self.partial, self._path)
+        try:
+            # Unlike a renaming this fails when somebody has made a file of the name meanwhile.
+            os.link(self.partial, self._path)
+        except OSError:
+            os.unlink(self._receipt)
+            raise
         os.unlink(self.partial)
         directory = os.open(self._directory, os.O_RDONLY)
         try:

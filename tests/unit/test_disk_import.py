@@ -120,6 +120,24 @@ def test_what_is_there_already_is_found_again(images: Path, tmp_path: Path) -> N
         earlier_import(image, FileDestination(str(tmp_path / "mine")))
 
 
+def test_a_file_that_somebody_made_meanwhile_is_not_taken_for_the_copy(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, destination = looked_at(images / "disk.qcow2"), FileDestination(str(tmp_path / "out.raw"))
+    publish = FileDestination.publish
+
+    def late(self: FileDestination, receipt: dict[str, t.Any]) -> None:
+        (tmp_path / "out.raw").write_bytes(b"mine")
+        publish(self, receipt)
+
+    monkeypatch.setattr(FileDestination, "publish", late)
+    with pytest.raises(LifeboatError, match="File exists"):
+        import_disk(image, destination, Options(), "image")
+    assert (tmp_path / "out.raw").read_bytes() == b"mine"
+    with pytest.raises(LifeboatError, match="found something else"):
+        earlier_import(image, destination)
+
+
 def _import_slowly(image: DiskImage, path: str) -> None:
     """In a process of its own: a copy that takes its time, so that it can be killed."""
     sys.path.append(_DEBIANS_LIBRARIES)
