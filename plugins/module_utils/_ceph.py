@@ -16,11 +16,6 @@ from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
-if t.TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change
-
 Json = dict[str, t.Any]
 _REMEDIES = {
     errno.EACCES: "Give the client the caps that the command needs, or use another client.",
@@ -115,15 +110,3 @@ class Ceph:
         found = f"no answer within {self._timeout_s} s" if number == errno.ETIMEDOUT else f"{name}: {message.strip()}"
         remedy = _REMEDIES.get(number, "Correct what the monitors complain about.")
         return LifeboatError(f"Ceph command '{prefix}'", found, "a command that succeeds", remedy)
-
-
-def result_of(changes: Sequence[Change]) -> Json:
-    """What a module returns of its differences."""
-    return {
-        "changed": bool(changes),
-        "actions": [change.says for change in changes],
-        "diff": {
-            "before": {change.thing: change.before for change in changes},
-            "after": {change.thing: change.after for change in changes},
-        },
-    }

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +22,15 @@ class Change:
     before: str
     after: str
     do: Callable[[], None]
+
+
+def result_of(changes: Sequence[Change]) -> dict[str, t.Any]:
+    """What a module returns of its differences."""
+    return {
+        "changed": bool(changes),
+        "actions": [change.says for change in changes],
+        "diff": {
+            "before": {change.thing: change.before for change in changes},
+            "after": {change.thing: change.after for change in changes},
+        },
+    }

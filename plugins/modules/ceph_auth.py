@@ -103,7 +103,7 @@ key:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph, result_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_auth import (
     Entity,
     entity_changes,
@@ -118,7 +118,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_keyring impor
     keyring_changes,
     keyring_removal,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change, result_of
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **CEPH_ARGUMENTS,

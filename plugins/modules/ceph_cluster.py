@@ -159,11 +159,12 @@ client_keyrings:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph, result_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_auth import find_entity
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_client import CEPH_ARGUMENTS, run_ceph_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_cluster import WantedCluster, WantedRule, converge
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_pool import POOL_ARGUMENTS, WantedPool
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import result_of
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **CEPH_ARGUMENTS,

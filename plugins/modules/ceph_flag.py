@@ -76,7 +76,7 @@ flags:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph, result_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_client import CEPH_ARGUMENTS, run_ceph_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_flag import (
     FLAGS,
@@ -84,6 +84,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_flag import (
     flags_after,
     flags_of,
 )
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import result_of
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **CEPH_ARGUMENTS,

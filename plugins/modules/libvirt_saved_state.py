@@ -69,7 +69,7 @@ actions:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import result_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import result_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import (
     CONNECTION_OPTIONS,
     LIBVIRT_IMPORT_ERROR,

@@ -43,8 +43,8 @@ options:
     type: str
     default: ""
 notes:
-  - The memory of a guest is written to the disk, and with disks in Ceph the whole images are on going back; allow that with
-    O(timeout). An image of which the going back was cut short is of no use until V(reverted) has ended.
+  - A guest's memory is written to its disk, and going back in Ceph writes whole images; allow that with O(timeout).
+    An image of which the going back was cut short is of no use until V(reverted) has ended.
 seealso:
   - module: lifeboat.cloud.libvirt_backup
   - module: lifeboat.cloud.rbd_image
@@ -86,7 +86,7 @@ kept_by:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import result_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import result_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import (
     CONNECTION_OPTIONS,
     LIBVIRT_IMPORT_ERROR,

@@ -86,8 +86,9 @@ actions:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph, result_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph import Ceph
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_client import CEPH_ARGUMENTS, run_ceph_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import result_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd import (
     FEATURES,
     WantedImage,
