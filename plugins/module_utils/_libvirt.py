@@ -219,3 +219,11 @@ class Connection(t.Protocol):
 
     def free_memory(self, cells: int) -> Sequence[int]:
         """Free bytes in the first so many NUMA nodes; empty when it cannot tell."""
+
+
+def require_domain(connection: Connection, name: str) -> Domain:
+    """The domain of this name; LifeboatError when there is none."""
+    domain = connection.find(name)
+    if domain is None:
+        raise LifeboatError(f"domain {name}", f"no such domain at {connection.uri}", "one", "Correct the name.")
+    return domain

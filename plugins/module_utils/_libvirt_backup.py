@@ -18,6 +18,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import require_domain
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_disks import WrittenDisk, written_disks
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_snapshot import check_name
 
@@ -119,11 +120,7 @@ def find_domain(connection: Connection, wanted: WantedBackup) -> Domain:
         check_name(name, wanted.thing)
     if not os.path.isabs(wanted.directory):
         raise LifeboatError(wanted.thing, f"directory {wanted.directory}", "an absolute path", "Give the whole path.")
-    domain = connection.find(wanted.name)
-    if domain is None:
-        found = f"no such domain at {connection.uri}"
-        raise LifeboatError(f"domain {wanted.name}", found, "one", "Correct the name.")
-    return domain
+    return require_domain(connection, wanted.name)
 
 
 def check_own(wanted: WantedBackup) -> None:

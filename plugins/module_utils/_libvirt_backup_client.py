@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import LibvirtConnection
 
@@ -23,22 +23,19 @@ class LibvirtBackupCalls:
         self._connection = connection
 
     def begin(self, name: str, backup_xml: str, checkpoint_xml: str) -> None:
-        self._ask(name, lambda raw: raw.backupBegin(backup_xml, checkpoint_xml, 0))
+        self._connection.ask_domain(name, lambda raw: raw.backupBegin(backup_xml, checkpoint_xml, 0))
 
     def abort(self, name: str) -> None:
-        self._ask(name, lambda raw: raw.abortJob())
+        self._connection.ask_domain(name, lambda raw: raw.abortJob())
 
     def completed(self, name: str) -> Mapping[str, t.Any]:
         library = _libvirt_client.libvirt
         flags = library.VIR_DOMAIN_JOB_STATS_COMPLETED | library.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-        said: dict[str, t.Any] = self._ask(name, lambda raw: raw.jobStats(flags))
+        said: dict[str, t.Any] = self._connection.ask_domain(name, lambda raw: raw.jobStats(flags))
         return said
 
     def checkpoints(self, name: str) -> list[str]:
-        return self._ask(name, lambda raw: [str(each.getName()) for each in raw.listAllCheckpoints()])
+        return self._connection.ask_domain(name, lambda raw: [str(each.getName()) for each in raw.listAllCheckpoints()])
 
     def delete_checkpoint(self, name: str, checkpoint: str) -> None:
-        self._ask(name, lambda raw: raw.checkpointLookupByName(checkpoint).delete(0))
-
-    def _ask(self, name: str, call: Callable[[t.Any], _libvirt_client.T]) -> _libvirt_client.T:
-        return self._connection.ask(f"domain {name}", lambda raw: call(raw.lookupByName(name)))
+        self._connection.ask_domain(name, lambda raw: raw.checkpointLookupByName(checkpoint).delete(0))

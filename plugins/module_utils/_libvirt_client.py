@@ -13,6 +13,7 @@ import threading
 import traceback
 import typing as t
 
+from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import (
     CallError,
     Condition,
@@ -20,9 +21,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import (
     Leftovers,
     Versions,
 )
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from ansible.module_utils.basic import AnsibleModule
 
 # The binding has no type hints.
 libvirt: t.Any = None
@@ -47,6 +51,13 @@ _UNDEFINE = {
     "nvram": ("VIR_DOMAIN_UNDEFINE_NVRAM", "VIR_DOMAIN_UNDEFINE_KEEP_NVRAM"),
     "tpm_state": ("VIR_DOMAIN_UNDEFINE_TPM", "VIR_DOMAIN_UNDEFINE_KEEP_TPM"),
 }
+
+
+def run_libvirt_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, t.Any]]) -> t.NoReturn:
+    """Do ``work`` where there is the binding, and exit with its result or with its error."""
+    if LIBVIRT_IMPORT_ERROR is not None:
+        module.fail_json(msg=missing_required_lib("libvirt-python"), exception=LIBVIRT_IMPORT_ERROR)
+    run_module(module, work)
 
 
 def bounded(call: Callable[[], T], timeout_s: float) -> T:
@@ -135,6 +146,10 @@ class LibvirtConnection:
     def ask(self, thing: str, call: Callable[[t.Any], T]) -> T:
         """What a call of virConnect answers; ``thing`` is what an error speaks of."""
         return self._caller.ask(thing, lambda: call(self._raw))
+
+    def ask_domain(self, name: str, call: Callable[[t.Any], T]) -> T:
+        """What a call of virDomain answers."""
+        return self.ask(f"domain {name}", lambda raw: call(raw.lookupByName(name)))
 
     def ask_unless(self, codes: Collection[str], thing: str, call: Callable[[t.Any], T], otherwise: T) -> T:
         """As ``ask``, with ``otherwise`` for errors with one of these codes."""

@@ -33,23 +33,25 @@ class LibvirtMigrationCalls:
 
     def migrate(self, wanted: WantedMigration, disks: Sequence[str], *, persistent: bool) -> None:
         flags, params = flags_of(wanted, persistent=persistent), params_of(wanted, disks)
-        self._ask(wanted.name, lambda raw: raw.migrateToURI3(wanted.destination, params, flags))
+        self._connection.ask_domain(wanted.name, lambda raw: raw.migrateToURI3(wanted.destination, params, flags))
 
     def resume(self, wanted: WantedMigration) -> None:
         flags = flags_of(wanted, persistent=True) | _flag("POSTCOPY") | _flag("POSTCOPY_RESUME")
-        self._ask(wanted.name, lambda raw: raw.migrateToURI3(wanted.destination, params_of(wanted, ()), flags))
+        self._connection.ask_domain(
+            wanted.name, lambda raw: raw.migrateToURI3(wanted.destination, params_of(wanted, ()), flags)
+        )
 
     def abort(self, name: str) -> None:
-        self._ask(name, lambda raw: raw.abortJob())
+        self._connection.ask_domain(name, lambda raw: raw.abortJob())
 
     def switch_to_post_copy(self, name: str) -> None:
-        self._ask(name, lambda raw: raw.migrateStartPostCopy(0))
+        self._connection.ask_domain(name, lambda raw: raw.migrateStartPostCopy(0))
 
     def completed(self, name: str) -> Mapping[str, t.Any]:
         library = _libvirt_client.libvirt
         # Without the second flag nobody else could read them any more.
         flags = library.VIR_DOMAIN_JOB_STATS_COMPLETED | library.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-        said: dict[str, t.Any] = self._ask(name, lambda raw: raw.jobStats(flags))
+        said: dict[str, t.Any] = self._connection.ask_domain(name, lambda raw: raw.jobStats(flags))
         return said if said.get("type") == library.VIR_DOMAIN_JOB_COMPLETED else {}
 
     def keeps(self, path: str) -> bool:
@@ -75,9 +77,6 @@ class LibvirtMigrationCalls:
             otherwise=None,
         )
         return None if verdict is None else bool(verdict != _libvirt_client.libvirt.VIR_CPU_COMPARE_INCOMPATIBLE)
-
-    def _ask(self, name: str, call: Callable[[t.Any], t.Any]) -> t.Any:
-        return self._connection.ask(f"domain {name}", lambda raw: call(raw.lookupByName(name)))
 
 
 class LibvirtAttempt:

@@ -9,11 +9,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
-
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import LibvirtConnection
 
 
@@ -24,30 +20,27 @@ class LibvirtSaveCalls:
         self._connection = connection
 
     def save(self, name: str, path: str | None) -> None:
-        self._ask(name, lambda raw: raw.save(path) if path else raw.managedSave(0))
+        self._connection.ask_domain(name, lambda raw: raw.save(path) if path else raw.managedSave(0))
 
     def restore(self, name: str, path: str | None) -> None:
         if path is None:
-            self._ask(name, lambda raw: raw.create())
+            self._connection.ask_domain(name, lambda raw: raw.create())
             return
         self._connection.ask(f"domain {name}", lambda raw: raw.restore(path))
         # The disks have gone on: the same memory a second time would not fit to them.
         os.unlink(path)
 
     def drop(self, name: str) -> None:
-        self._ask(name, lambda raw: raw.managedSaveRemove(0))
+        self._connection.ask_domain(name, lambda raw: raw.managedSaveRemove(0))
 
     def snapshots(self, name: str) -> list[str]:
-        return self._ask(name, lambda raw: [str(each.getName()) for each in raw.listAllSnapshots()])
+        return self._connection.ask_domain(name, lambda raw: [str(each.getName()) for each in raw.listAllSnapshots()])
 
     def create_snapshot(self, name: str, xml: str) -> None:
-        self._ask(name, lambda raw: raw.snapshotCreateXML(xml, 0))
+        self._connection.ask_domain(name, lambda raw: raw.snapshotCreateXML(xml, 0))
 
     def revert(self, name: str, snapshot: str) -> None:
-        self._ask(name, lambda raw: raw.revertToSnapshot(raw.snapshotLookupByName(snapshot)))
+        self._connection.ask_domain(name, lambda raw: raw.revertToSnapshot(raw.snapshotLookupByName(snapshot)))
 
     def delete_snapshot(self, name: str, snapshot: str) -> None:
-        self._ask(name, lambda raw: raw.snapshotLookupByName(snapshot).delete(0))
-
-    def _ask(self, name: str, call: Callable[[t.Any], _libvirt_client.T]) -> _libvirt_client.T:
-        return self._connection.ask(f"domain {name}", lambda raw: call(raw.lookupByName(name)))
+        self._connection.ask_domain(name, lambda raw: raw.snapshotLookupByName(snapshot).delete(0))

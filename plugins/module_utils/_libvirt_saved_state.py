@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import require_domain
 
 if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Connection, Domain
@@ -54,10 +55,7 @@ def save_changes(connection: Connection, calls: SaveCalls, wanted: WantedSave) -
     """What leads to the state; LifeboatError when it cannot be reached or would lose something."""
     if wanted.path is not None and not os.path.isabs(wanted.path):
         raise LifeboatError(wanted.thing, f"path {wanted.path}", "an absolute one", "Give the whole path.")
-    domain = connection.find(wanted.name)
-    if domain is None:
-        found = f"no such domain at {connection.uri}"
-        raise LifeboatError(f"domain {wanted.name}", found, "one", "Correct the name.")
+    domain = require_domain(connection, wanted.name)
     saved = os.path.exists(wanted.path) if wanted.path else domain.leftovers().managed_save
     match wanted.state:
         case "saved":

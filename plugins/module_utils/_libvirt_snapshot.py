@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import State, require_domain
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_disks import written_disks
 
 if t.TYPE_CHECKING:
@@ -71,10 +71,7 @@ def check_name(name: str, thing: str) -> None:
 def snapshot_changes(connection: Connection, places: Places, wanted: WantedSnapshot) -> tuple[str, list[Change]]:
     """Who keeps it, libvirt or ceph, and what leads to the state."""
     check_name(wanted.snapshot, wanted.thing)
-    domain = connection.find(wanted.name)
-    if domain is None:
-        found = f"no such domain at {connection.uri}"
-        raise LifeboatError(f"domain {wanted.name}", found, "one", "Correct the name.")
+    domain = require_domain(connection, wanted.name)
     images = [disk.image for disk in written_disks(domain) if disk.image is not None]
     if images:
         return "ceph", _ceph(domain, places.images, images, wanted)

@@ -134,7 +134,7 @@ exports:
 import dataclasses
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._change import result_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup import (
     Manifest,
@@ -149,11 +149,10 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_mak
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import (
     CONNECTION_OPTIONS,
-    LIBVIRT_IMPORT_ERROR,
     connected,
+    run_libvirt_module,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import CLOCK
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import RbdCommand
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -201,10 +200,7 @@ def facts_of(made: Manifest, wanted: WantedBackup) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    if LIBVIRT_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("libvirt-python"), exception=LIBVIRT_IMPORT_ERROR)
-    run_module(module, converge)
+    run_libvirt_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True), converge)
 
 
 if __name__ == "__main__":

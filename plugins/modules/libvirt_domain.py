@@ -181,11 +181,11 @@ forced:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import (
     CONNECTION_OPTIONS,
-    LIBVIRT_IMPORT_ERROR,
     connected,
+    run_libvirt_module,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_domain import (
     Plan,
@@ -196,7 +196,6 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_domain imp
     wanted_definition,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import CLOCK
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 
 REMOVABLE = ["storage", "managed_save", "nvram", "tpm_state", "snapshots_metadata", "checkpoints_metadata"]
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -263,10 +262,7 @@ def result_of(made: Plan, waiting: list[str]) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    if LIBVIRT_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("libvirt-python"), exception=LIBVIRT_IMPORT_ERROR)
-    run_module(module, converge)
+    run_libvirt_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True), converge)
 
 
 if __name__ == "__main__":

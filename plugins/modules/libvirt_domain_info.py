@@ -139,14 +139,13 @@ domains:
 import dataclasses
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import (
     CONNECTION_OPTIONS,
-    LIBVIRT_IMPORT_ERROR,
     connected,
+    run_libvirt_module,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_domain_facts import read_domains
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "names": {"type": "list", "elements": "str"},
@@ -169,10 +168,7 @@ def read(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    if LIBVIRT_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("libvirt-python"), exception=LIBVIRT_IMPORT_ERROR)
-    run_module(module, read)
+    run_libvirt_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True), read)
 
 
 if __name__ == "__main__":

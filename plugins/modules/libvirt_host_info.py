@@ -126,14 +126,13 @@ host:
 import dataclasses
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import (
     CONNECTION_OPTIONS,
-    LIBVIRT_IMPORT_ERROR,
     connected,
+    run_libvirt_module,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import HostFacts, read_host
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 
 
 def read(module: AnsibleModule) -> dict[str, t.Any]:
@@ -152,10 +151,7 @@ def as_json(host: HostFacts) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=CONNECTION_OPTIONS, supports_check_mode=True)
-    if LIBVIRT_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("libvirt-python"), exception=LIBVIRT_IMPORT_ERROR)
-    run_module(module, read)
+    run_libvirt_module(AnsibleModule(argument_spec=CONNECTION_OPTIONS, supports_check_mode=True), read)
 
 
 if __name__ == "__main__":

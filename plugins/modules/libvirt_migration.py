@@ -201,11 +201,11 @@ migration:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import (
     CONNECTION_OPTIONS,
-    LIBVIRT_IMPORT_ERROR,
     connected,
+    run_libvirt_module,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import (
     Migration,
@@ -218,7 +218,6 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Policy, Step
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_run import plan
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import CLOCK
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
@@ -289,10 +288,7 @@ def migration_of(outcome: Outcome) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    if LIBVIRT_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("libvirt-python"), exception=LIBVIRT_IMPORT_ERROR)
-    run_module(module, converge)
+    run_libvirt_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True), converge)
 
 
 if __name__ == "__main__":

@@ -440,7 +440,7 @@ def test_xml_that_cannot_be_meant_is_refused(text, found):
 
 def run(monkeypatch, hypervisor, check=False, **options):
     """The module with this hypervisor behind its connection."""
-    monkeypatch.setattr(libvirt_domain, "LIBVIRT_IMPORT_ERROR", None)
+    monkeypatch.setattr(_libvirt_client, "LIBVIRT_IMPORT_ERROR", None)
     monkeypatch.setattr(libvirt_domain, "connected", lambda uri, timeout: contextlib.nullcontext(hypervisor))
     monkeypatch.setattr(libvirt_domain, "CLOCK", clock_of(hypervisor))
     return run_module(libvirt_domain.main, check, name="vm1", **options)
@@ -500,7 +500,7 @@ def test_the_module_fails_with_all_parts_of_the_error(monkeypatch):
 
 
 def test_the_module_names_the_library_it_lacks(monkeypatch):
-    monkeypatch.setattr(libvirt_domain, "LIBVIRT_IMPORT_ERROR", "ImportError: no libvirt")
+    monkeypatch.setattr(_libvirt_client, "LIBVIRT_IMPORT_ERROR", "ImportError: no libvirt")
     failed = run_module(libvirt_domain.main, name="vm1")
     assert failed["failed"] and "libvirt-python" in failed["msg"]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, Condition, GuestAddress, State
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import connected
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_domain_facts import Job, read_domains
@@ -142,7 +143,7 @@ def test_the_module_returns_plain_values(monkeypatch, hypervisor):
         asked.append((uri, timeout, read_only))
         return contextlib.nullcontext(hypervisor)
 
-    monkeypatch.setattr(libvirt_domain_info, "LIBVIRT_IMPORT_ERROR", None)
+    monkeypatch.setattr(_libvirt_client, "LIBVIRT_IMPORT_ERROR", None)
     monkeypatch.setattr(libvirt_domain_info, "connected", connect)
     result = run_module(libvirt_domain_info.main, uri="qemu:///session", names=["vm1"])
     assert not result["changed"] and [each["name"] for each in result["domains"]] == ["vm1"]
@@ -154,6 +155,6 @@ def test_the_module_returns_plain_values(monkeypatch, hypervisor):
 
 
 def test_the_module_names_the_library_it_lacks(monkeypatch):
-    monkeypatch.setattr(libvirt_domain_info, "LIBVIRT_IMPORT_ERROR", "ImportError: no libvirt")
+    monkeypatch.setattr(_libvirt_client, "LIBVIRT_IMPORT_ERROR", "ImportError: no libvirt")
     failed = run_module(libvirt_domain_info.main)
     assert failed["failed"] and "libvirt-python" in failed["msg"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import connected
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibility import (
     Guest,
@@ -299,7 +300,7 @@ def test_the_test_driver_is_described():
 
 
 def test_the_module_returns_plain_values(monkeypatch):
-    monkeypatch.setattr(libvirt_host_info, "LIBVIRT_IMPORT_ERROR", None)
+    monkeypatch.setattr(_libvirt_client, "LIBVIRT_IMPORT_ERROR", None)
     monkeypatch.setattr(libvirt_host_info, "connected", lambda uri, timeout: contextlib.nullcontext(hypervisor()))
     result = run_module(libvirt_host_info.main)
     host = result["host"]
@@ -309,6 +310,6 @@ def test_the_module_returns_plain_values(monkeypatch):
 
 
 def test_the_module_names_the_library_it_lacks(monkeypatch):
-    monkeypatch.setattr(libvirt_host_info, "LIBVIRT_IMPORT_ERROR", "ImportError: no libvirt")
+    monkeypatch.setattr(_libvirt_client, "LIBVIRT_IMPORT_ERROR", "ImportError: no libvirt")
     failed = run_module(libvirt_host_info.main)
     assert failed["failed"] and "libvirt-python" in failed["msg"]

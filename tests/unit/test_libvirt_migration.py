@@ -443,7 +443,7 @@ def test_wishes_become_parameters():
 @pytest.fixture
 def front_door(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
     sites = {"qemu:///system": Site(lab.here, lab.calls), THERE: Site(lab.there, lab.calls_there)}
-    monkeypatch.setattr(libvirt_migration, "LIBVIRT_IMPORT_ERROR", None)
+    monkeypatch.setattr(_libvirt_client, "LIBVIRT_IMPORT_ERROR", None)
     monkeypatch.setattr(libvirt_migration, "connected", lambda uri, timeout: contextlib.nullcontext(sites[uri]))
     monkeypatch.setattr(libvirt_migration, "site", lambda connection: connection)
     monkeypatch.setattr(libvirt_migration, "LibvirtAttempt", lambda uri, longest_s, call: lab.begin(call))
