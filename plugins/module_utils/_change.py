@@ -13,6 +13,22 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+class Difference(t.Protocol):
+    """What is reported of a difference: one sentence, and what is there before and after."""
+
+    @property
+    def says(self) -> str: ...
+
+    @property
+    def thing(self) -> str: ...
+
+    @property
+    def before(self) -> object: ...
+
+    @property
+    def after(self) -> object: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One difference, without secrets, and the call that removes it."""
@@ -24,7 +40,7 @@ class Change:
     do: Callable[[], None]
 
 
-def result_of(changes: Sequence[Change]) -> dict[str, t.Any]:
+def result_of(changes: Sequence[Difference]) -> dict[str, t.Any]:
     """What a module returns of its differences."""
     return {
         "changed": bool(changes),

@@ -143,7 +143,8 @@ import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import Change, Wanted, converge
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import result_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import Wanted, converge
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
@@ -176,17 +177,6 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     with opened(params) as cloud:
         changes, service = converge(cloud.compute, wanted, params["wait_timeout"], dry_run=module.check_mode)
     return {**result_of(changes), "service": dataclasses.asdict(service)}
-
-
-def result_of(changes: list[Change]) -> dict[str, t.Any]:
-    return {
-        "changed": bool(changes),
-        "actions": [change.says for change in changes],
-        "diff": {
-            "before": {change.thing: change.before for change in changes},
-            "after": {change.thing: change.after for change in changes},
-        },
-    }
 
 
 def main() -> None:

@@ -109,9 +109,9 @@ import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import result_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._database import (
     Account,
-    Change,
     Query,
     Row,
     ServiceDatabase,
@@ -206,17 +206,6 @@ def explained(error: Exception, socket: str) -> LifeboatError:
         )
     remedy = "Look at the server's log, and make sure that root may log in over this socket."
     return LifeboatError(thing, found, "a statement that succeeds", remedy)
-
-
-def result_of(changes: list[Change]) -> dict[str, t.Any]:
-    return {
-        "changed": bool(changes),
-        "actions": [change.says for change in changes],
-        "diff": {
-            "before": {change.thing: change.before for change in changes},
-            "after": {change.thing: change.after for change in changes},
-        },
-    }
 
 
 def main() -> None:

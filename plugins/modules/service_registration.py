@@ -124,7 +124,7 @@ actions:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change
+from ansible_collections.lifeboat.cloud.plugins.module_utils._change import result_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._identity import (
     Registration,
@@ -179,17 +179,6 @@ def registration_of(params: dict[str, t.Any]) -> Registration:
         roles = tuple(params["roles"])
         user = ServiceUser(params["user"], params["password"] or "", params["domain"], params["project"], roles)
     return Registration(params["name"], params["type"], params["description"], params["region"], urls, user)
-
-
-def result_of(changes: list[Change]) -> dict[str, t.Any]:
-    return {
-        "changed": bool(changes),
-        "actions": [change.says for change in changes],
-        "diff": {
-            "before": {change.thing: change.before for change in changes},
-            "after": {change.thing: change.after for change in changes},
-        },
-    }
 
 
 def main() -> None:
