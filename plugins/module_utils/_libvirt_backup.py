@@ -93,7 +93,7 @@ def read_manifest(place: str) -> Manifest | None:
         with open(os.path.join(place, _MANIFEST), encoding="utf-8") as file:
             said = json.load(file)
         return Manifest(**{**said, "disks": tuple(Kept(**disk) for disk in said["disks"])})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError, KeyError) as error:
         remedy = "Restore the file, or remove the directory."

@@ -167,8 +167,10 @@ def test_a_backup_is_not_removed_while_another_needs_it(files):
     files.make(**MONDAY)
     with pytest.raises(LifeboatError, match="based on it: monday"):
         files.remove()
+    note = Path(files.wanted.directory) / "README"
+    note.write_text("ask Ann", encoding="utf-8")
     assert files.remove(**MONDAY) and files.remove() and files.remove() == []
-    assert files.calls.known == [] and list(Path(files.wanted.directory).iterdir()) == []
+    assert files.calls.known == [] and list(Path(files.wanted.directory).iterdir()) == [note]
 
 
 @pytest.mark.parametrize(
