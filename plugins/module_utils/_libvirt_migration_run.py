@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass
 
@@ -89,7 +90,9 @@ def plan(migration: Migration, begin: Begin, clock: Clock) -> Plan:
         try:
             return _see_through(migration, lambda: begin(migrate), clock)
         except LifeboatError:
-            _remove_copies(migration, disks)
+            # A destination that has died keeps its copies, which is not why the migration failed.
+            with contextlib.suppress(CallError):
+                _remove_copies(migration, disks)
             raise
 
     says = [f"copy disk {disk.target} of {to}" for disk in disks] + [f"migrate {to}"]
@@ -157,27 +160,45 @@ def _arrived(migration: Migration) -> Domain:
 
 def _go_on_here(migration: Migration, watch: Watch, clock: Clock) -> None:
     """Have a guest that was stopped for a migration that failed run again, once the destination has none of it."""
-    _await_clean(migration, clock)
-    if watch.guest_stopped and watch.domain.condition().state is State.PAUSED:
+    stopped = watch.guest_stopped and watch.domain.condition().state is State.PAUSED
+    try:
+        _await_clean(migration, clock)
+    except CallError as error:
+        if stopped:
+            found = f"paused on the source, while the destination does not tell whether it runs there: {error.found}"
+            remedy = "Make sure that it does not, then let it go on with libvirt_domain (state=running)."
+            raise LifeboatError(f"domain {migration.wanted.name}", found, "a guest that runs once", remedy) from error
+        return
+    if stopped:
         watch.domain.resume()
 
 
 def _await_clean(migration: Migration, clock: Clock) -> None:
     """Wait until the destination has forgotten a guest that did not come."""
     wanted, end = migration.wanted, clock.monotonic() + _TIDY_S
-    while (there := migration.destination.find(wanted.name)) is not None and there.condition().active:
+    while _runs_there(migration):
         if clock.monotonic() >= end:
-            found = f"{there.condition()} at {wanted.destination} {_TIDY_S:g} s after the migration failed"
+            found = f"a guest at {wanted.destination} {_TIDY_S:g} s after the migration failed"
             remedy = "Make sure that it runs on the source, then power it off on the destination."
             raise LifeboatError(f"domain {wanted.name}", found, "nothing left there", remedy)
         clock.sleep(POLL_S)
 
 
+def _runs_there(migration: Migration) -> bool:
+    there = migration.destination.find(migration.wanted.name)
+    try:
+        return there is not None and there.condition().active
+    except CallError:
+        # It can go between the two questions.
+        if migration.destination.find(migration.wanted.name) is not None:
+            raise
+        return False
+
+
 def _remove_copies(migration: Migration, disks: Sequence[OwnDisk]) -> None:
     """Remove the volumes that were made on the destination, unless the guest is or may be there."""
-    there = migration.destination.find(migration.wanted.name)
     here = migration.source.find(migration.wanted.name)
-    if here is None or has_migration_job(here) or (there is not None and there.condition().active):
+    if here is None or has_migration_job(here) or _runs_there(migration):
         return
     for disk in disks:
         volume = None if disk.there else migration.destination.connection.find_volume(disk.path)

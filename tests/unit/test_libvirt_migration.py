@@ -236,6 +236,34 @@ def test_a_guest_that_was_stopped_in_vain_goes_on(lab):
         lab.plan(policy(Step.THROTTLE)).do()
 
 
+def die(lab: Lab) -> None:
+    def find(_name: str) -> None:
+        raise failed(f"libvirt at {THERE}", "Connection reset by peer", 38)
+
+    lab.there.find = find  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("wanted", [WANTED, replace(WANTED, storage=Storage(("vda",)))])
+def test_a_destination_that_dies_is_told_as_a_migration_that_failed(lab, wanted):
+    lab.there.add_volume(DISK)
+    planned = lab.plan(wanted)
+    lab.calls.refusal = "unable to read from socket: Connection reset by peer"
+    die(lab)
+    with pytest.raises(LifeboatError, match=r"migration of domain web1.*unable to read.*the guest is running"):
+        planned.do()
+
+
+def test_a_stopped_guest_is_not_started_while_it_may_run_elsewhere(lab):
+    lab.calls.ends_after_s, lab.calls.statistics, lab.calls.stubborn = None, [memory(2)], True
+    planned = lab.plan(policy(Step.THROTTLE))
+    die(lab)
+    with pytest.raises(
+        LifeboatError, match=r"paused on the source, while the destination does not tell.*state=running"
+    ):
+        planned.do()
+    assert lab.here.known["web1"].condition().state is State.PAUSED
+
+
 def test_post_copy_that_cannot_begin_is_an_abort(lab):
     def refuse(_name: str) -> None:
         raise failed("domain web1", "post-copy is not supported", 55)
