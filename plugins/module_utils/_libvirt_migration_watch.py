@@ -95,11 +95,12 @@ class Watch:
         try:
             self._call(step)
         except CallError:
-            # It may just be over, which the next look tells. Else what failed is no way to end it.
-            if step is Step.ABORT:
-                raise
-            step = Step.ABORT
-            self._call(step)
+            # It may just be over, which the next look tells. Else what failed is no way to end it, and an abort that
+            # libvirt refuses is given as long as one that it takes.
+            if step is not Step.ABORT:
+                step = Step.ABORT
+                with contextlib.suppress(CallError):
+                    self._call(step)
         self.reached = self.reached or self.last
         self.taken = Taken(step, max(self.last.seconds, self._elapsed()))
         self._enter(_PHASES[step])

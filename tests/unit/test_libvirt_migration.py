@@ -236,6 +236,28 @@ def test_a_guest_that_was_stopped_in_vain_goes_on(lab):
         lab.plan(policy(Step.THROTTLE)).do()
 
 
+@pytest.mark.parametrize("then", [Step.ABORT, Step.POST_COPY])
+def test_a_migration_that_ends_at_its_bound_has_succeeded(lab, then):
+    def too_late(_name: str) -> None:
+        lab.calls.ends_after_s = 0.0
+        raise failed("domain web1", "no job is active on the domain", 55)
+
+    lab.calls.ends_after_s, lab.calls.statistics = None, [memory(2)]
+    lab.calls.abort = lab.calls.switch_to_post_copy = too_late
+    assert lab.plan(policy(then)).do().ended_by == "pre_copy" and "web1" in lab.there.known
+
+
+def test_a_migration_that_cannot_be_ended_is_left_to_libvirt_in_time(lab):
+    def refuse(_name: str) -> None:
+        raise failed("domain web1", "cannot abort migration in post-copy mode", 55)
+
+    lab.calls.ends_after_s, lab.calls.statistics, lab.calls.abort = None, [memory(2)], refuse
+    began = lab.here.clock.now
+    with pytest.raises(LifeboatError, match=r"no end 20 s after abort at 5\.0 s"):
+        lab.plan(policy(Step.ABORT)).do()
+    assert lab.here.clock.now - began < 27.0
+
+
 def die(lab: Lab) -> None:
     def find(_name: str) -> None:
         raise failed(f"libvirt at {THERE}", "Connection reset by peer", 38)
