@@ -56,7 +56,11 @@ class DiskImage:
         """Path, size in bytes and time of change in ns of every file that it is read from."""
         own = []
         for path in (self.part.path, *self.files):
-            found = os.stat(path)
+            try:
+                found = os.stat(path)
+            except OSError as error:
+                said, remedy = error.strerror or str(error), "Leave the source in its place until it is copied."
+                raise LifeboatError(f"file {path}", said, "the source as it was", remedy) from error
             own.append((path, found.st_size, found.st_mtime_ns))
         return (*own, *(self.backing.identity() if self.backing else ()))
 

@@ -45,6 +45,14 @@ def test_every_format_is_found_and_its_size_told(images: Path, name: str, form: 
     assert (found.format, found.size) == (form, SIZE)
 
 
+def test_an_image_that_goes_away_is_told_by_its_name(tmp_path: Path) -> None:
+    raw = make_raw(tmp_path / "disk.raw")
+    found = looked_at(raw)
+    raw.unlink()
+    with pytest.raises(LifeboatError, match=rf"file {raw}: found No such file.*expected the source as it was"):
+        found.identity()
+
+
 def test_an_image_inside_an_archive(images: Path, tmp_path: Path) -> None:
     content = (images / "stream.vmdk").read_bytes()
     archive = tmp_path / "archive"
