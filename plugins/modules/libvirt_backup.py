@@ -48,7 +48,8 @@ options:
     default: push
   max_seconds:
     description:
-      - How many seconds the copy may take. For images in Ceph it bounds each of them.
+      - How many seconds the copy may take. For images in Ceph it bounds each of them; the guest stands still only while
+        their snapshots are taken, each within O(timeout).
     type: float
     default: 3600
   state:
