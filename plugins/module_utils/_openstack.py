@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 import typing as t
 from importlib.util import find_spec
 from urllib.parse import parse_qsl, urlsplit
@@ -24,7 +25,7 @@ with contextlib.suppress(ImportError):  # explained_errors says so
     from keystoneauth1.identity import v3
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 OPENSTACK_OPTIONS: dict[str, dict[str, t.Any]] = {
     "cloud": {"type": "str"},
@@ -50,6 +51,7 @@ OPENSTACK_RULES: dict[str, t.Any] = {"mutually_exclusive": [("cloud", "auth")], 
 _RETRIES = {"connect_retries": 2, "status_code_retries": 4, "retriable_status_codes": [503]}
 
 Json = dict[str, t.Any]
+Answer = t.TypeVar("Answer")
 
 
 class Service(t.Protocol):
@@ -222,6 +224,18 @@ def refuse_error(response: t.Any) -> None:
     """RefusalError for an error status."""
     if response.status_code >= 400:
         raise RefusalError(response.request.method, response.url, response.status_code, _message_of(response))
+
+
+def asked_again(ask: Callable[[], Answer], grace_s: float, pause_s: float) -> Answer:
+    """What ``ask`` returns, asked again for up to ``grace_s`` while a service says that it cannot tell just now."""
+    end = time.monotonic() + grace_s
+    while True:
+        try:
+            return ask()
+        except RefusalError as refusal:
+            if refusal.status < 500 or time.monotonic() >= end:
+                raise
+        time.sleep(pause_s)
 
 
 def _body_of(response: t.Any) -> Json:

@@ -21,7 +21,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service im
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_records
-from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import act
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import act, asked_again
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
     MICROVERSION,
     failure_of,
@@ -34,6 +34,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import Server
 
 _PAUSE_S = 0.5
+# How long Nova may be unable to tell.
+_GRACE_S = 120.0
 # What Nova evacuates. A stopped server is moved and stays stopped.
 _STATUSES = ("ACTIVE", "SHUTOFF", "ERROR")
 
@@ -113,8 +115,8 @@ def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -
     """Until the server is on its new host as it was before, running or stopped."""
     end = time.monotonic() + wanted.timeout_s
     while True:
-        server = read_server(compute, before.id)
-        records = read_records(compute, {"instance_uuid": server.id})
+        server = asked_again(lambda: read_server(compute, before.id), _GRACE_S, _PAUSE_S)
+        records = asked_again(lambda: read_records(compute, {"instance_uuid": before.id}), _GRACE_S, _PAUSE_S)
         receipt.record = next((each for each in records if each.kind == "evacuation"), None)
         status = receipt.record.status if receipt.record else "not recorded"
         if server.host != wanted.away_from and not server.task and server.status in ("ACTIVE", "SHUTOFF"):

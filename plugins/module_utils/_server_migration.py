@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 import typing as t
 from dataclasses import dataclass, field
+from functools import partial
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import (
     find_service,
@@ -25,7 +26,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records 
     read_progress,
     read_records,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, act, remove
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, act, asked_again, remove
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
     MICROVERSION,
     Event,
@@ -140,11 +141,11 @@ def _says(server: Server, wanted: Wanted) -> str:
 
 def _in_progress(compute: Service, server: Server) -> Record | None:
     """The migration that Nova works on, or that waits to be confirmed."""
-    records = [each for each in read_records(compute, {"instance_uuid": server.id}) if each.kind in _ACTIONS]
-    latest = records[0] if records else None
-    if latest is None or not (server.status == _WAITS or not latest.ended):
+    records = read_records(compute, {"instance_uuid": server.id})
+    # A resize that waits is its owner's to confirm, whatever was moved before it.
+    if not records or records[0].kind not in _ACTIONS or (records[0].ended and server.status != _WAITS):
         return None
-    return latest
+    return records[0]
 
 
 def _refuse_other(server: Server, record: Record, wanted: Wanted) -> None:
@@ -237,7 +238,7 @@ def _watch(compute: Service, record: Record, wanted: Wanted, receipt: Receipt) -
     end = time.monotonic() + wanted.timeout_s
     measure: str | None = None
     while True:
-        record, server = _look(compute, record, receipt)
+        record, server = asked_again(partial(_look, compute, record, receipt), _GRACE_S, _PAUSE_S)
         # With what is left of an earlier failure Nova takes a record that it still works on for failed, and corrects it
         # only at the very end.
         doubtful = record.failed and server.host != record.source
@@ -256,18 +257,7 @@ def _watch(compute: Service, record: Record, wanted: Wanted, receipt: Receipt) -
 
 
 def _look(compute: Service, record: Record, receipt: Receipt) -> tuple[Record, Server]:
-    """How both stand now; noted when they have changed. What the API cannot tell just now it is asked again."""
-    end = time.monotonic() + _GRACE_S
-    while True:
-        try:
-            return _look_once(compute, record, receipt)
-        except RefusalError as refusal:
-            if refusal.status < 500 or time.monotonic() >= end:
-                raise
-        time.sleep(_PAUSE_S)
-
-
-def _look_once(compute: Service, record: Record, receipt: Receipt) -> tuple[Record, Server]:
+    """How both stand now; noted when they have changed."""
     (record,) = [each for each in read_records(compute, {"instance_uuid": record.server}) if each.id == record.id]
     server = read_server(compute, record.server)
     if record.kind == "live" and not record.ended:
@@ -306,7 +296,7 @@ def _settle(
     act(compute, f"/servers/{server.id}/action", {verb: None}, MICROVERSION)
     end = time.monotonic() + wanted.timeout_s
     while True:
-        record, server = _look(compute, record, receipt)
+        record, server = asked_again(partial(_look, compute, record, receipt), _GRACE_S, _PAUSE_S)
         if record.status == status and not server.task and server.status != _WAITS:
             return server, record
         if server.status == "ERROR":

@@ -116,13 +116,6 @@ def read_server(compute: Service, key: str) -> Server:
     return Server.parse(read(compute, f"/servers/{key}", MICROVERSION)["server"])
 
 
-def servers_on(compute: Service, host: str) -> list[Server]:
-    """All servers whose host is ``host``, of all projects, by name."""
-    query = {"all_tenants": "true", "host": host}
-    bodies = read_list(compute, "/servers/detail", "servers", MICROVERSION, **query)
-    return sorted((Server.parse(body) for body in bodies), key=lambda server: (server.name, server.id))
-
-
 def events_of(compute: Service, server: Server, action: str) -> list[Event]:
     """The steps of the latest ``action`` on the server, in their order."""
     url = f"/servers/{server.id}/os-instance-actions"

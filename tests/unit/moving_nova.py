@@ -163,7 +163,7 @@ class MovingNova:
             "updated_at": None,
         }
         self.records.insert(0, server.record)
-        server.steps = list(self.script[kind])
+        server.steps = list(self.script.get(kind, ()))
 
     def events(self, server):
         failed = self.script["live"] is None or (server.record or {}).get("status") in ("error", "failed")

@@ -108,6 +108,16 @@ def test_a_live_migration_that_is_under_way_is_watched_and_not_begun_again(nova)
     assert did["actions"] == ["go on with the live migration of server web-1 from cmp1"]
 
 
+def test_a_resize_that_waits_is_left_to_its_owner(nova):
+    run(nova, host="cmp2", kind="cold")
+    server = nova.moving.servers[UUID]
+    nova.moving.begin(server, "resize", "cmp1")
+    server.record |= {"status": "finished"}
+    server.status, server.steps = "VERIFY_RESIZE", []
+    done = run(nova, host="cmp1", kind="cold")
+    assert done["failed"] and "status VERIFY_RESIZE" in done["found"] and requests(nova) == []
+
+
 def test_one_under_way_to_elsewhere_is_refused(nova):
     nova.moving.begin(nova.moving.servers[UUID], "live", "cmp4")
     done = run(nova, host="cmp2")
