@@ -1,0 +1,199 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""What a machine of elsewhere becomes in a cloud: flavor, networks, images and volumes; and what stands against it."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import Finding
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Json = t.Mapping[str, t.Any]
+SOURCE_PROPERTY = "lifeboat_import"
+"""Property of an image and metadata of a server: the SHA-256 of the source, and for an image its disk."""
+NO_NETWORK = "default"
+"""What the network of a machine that tells no interface is called in the mapping."""
+_GIB = 2**30
+_SIZES = {"vcpus": "VCPUs", "ram": "MiB of memory", "disk": "GiB of disk"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """What the cloud has, as the modules of openstack.cloud return it; ``networks`` and ``volumes`` are names."""
+
+    flavors: Sequence[Json]
+    networks: Sequence[str]
+    images: Sequence[Json]
+    volumes: Sequence[str]
+    servers: Sequence[Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the operator says. ``flavor`` and ``rehearsal`` (the suffix of all that goes again) may be empty.
+
+    ``sources`` has the SHA-256 of the images' files by their paths, ``networks`` a network for each of the source.
+    """
+
+    name: str
+    flavor: str = ""
+    networks: Mapping[str, str]
+    sources: Mapping[str, str]
+    rehearsal: str = ""
+    accept_losses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
+    """One disk: the image made of it, and the volume made of that, which the boot disk has not."""
+
+    disk: str
+    image: str | None
+    source: str
+    make: bool
+    volume: str | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The server; ``make`` is false when it is there. ``says`` has a line for all that would be made."""
+
+    server: str
+    make: bool
+    source: str
+    flavor: str
+    networks: tuple[str, ...]
+    disks: tuple[ImagePlan, ...]
+    findings: tuple[Finding, ...]
+    says: tuple[str, ...]
+
+
+def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
+    """The plan for what foreign_machine_info has returned. Its findings say why it cannot be carried out."""
+    server = wanted.name + wanted.rehearsal
+    disks = tuple(_disks(machine["disks"], cloud, wanted))
+    source = " ".join(sorted(set(wanted.sources.values())))
+    there = [each for each in cloud.servers if each["name"] == server]
+    if there and (there[0].get("metadata") or {}).get(SOURCE_PROPERTY) == source and not wanted.rehearsal:
+        return Plan(server, False, source, "", (), disks, (), ())
+    flavor, found = _flavor(machine["needs"], cloud.flavors, wanted)
+    networks = tuple(wanted.networks.get(each, "") for each in _foreign_networks(machine))
+    findings = [*found, *_losses(machine, wanted), *_not_networks(machine, cloud, wanted)]
+    findings += _taken(disks, cloud, wanted)
+    if there:
+        findings.append(_another(f"server {server}"))
+    if not machine["disks"]:
+        findings.append(Finding(f"machine {wanted.name}", "no disk", "at least one", "Give the machine's own file."))
+    return Plan(server, True, source, flavor, networks, disks, tuple(findings), tuple(_says(server, flavor, disks)))
+
+
+def foreign_network(interface: Json) -> str:
+    """The name by which an interface's network is mapped, such as vmbr0 and, with a VLAN, vmbr0.10."""
+    network = interface["network"] or interface["name"]
+    return str(network) if interface["vlan"] is None else f"{network}.{interface['vlan']}"
+
+
+def _foreign_networks(machine: Json) -> list[str]:
+    """A disk alone tells no interfaces; it gets one."""
+    return [foreign_network(each) for each in machine["interfaces"]] or [NO_NETWORK]
+
+
+def _disks(disks: Sequence[Json], cloud: Cloud, wanted: Wanted) -> Iterator[ImagePlan]:
+    images = {each["name"]: each for each in cloud.images}
+    for position, disk in enumerate(disks):
+        told = re.sub(r"[^A-Za-z0-9_.-]", "-", disk["name"])
+        name = wanted.name if position == 0 else f"{wanted.name}-{told}"
+        volume = None if position == 0 else f"{name}{wanted.rehearsal}"
+        source = f"{wanted.sources.get(disk['path'] or '', '')} {disk['name']}"
+        image = None if disk["path"] is None and disk["reference"] is None else name
+        make = image is not None and _source_of(images.get(name, {})) != source
+        yield ImagePlan(disk["name"], image, source, make, volume, -(-(disk["size"] or 0) // _GIB))
+
+
+def _source_of(image: Json) -> str | None:
+    properties: Json = image.get("properties") or {}
+    return properties.get(SOURCE_PROPERTY)
+
+
+def _flavor(needs: Json, flavors: Sequence[Json], wanted: Wanted) -> tuple[str, Sequence[Finding]]:
+    """The one asked for, which needs only room for the disk, or the smallest that has all; and why there is none."""
+    thing = f"machine {wanted.name}"
+    needed = ", ".join(f"{needs[name] or 'unknown'} {unit}" for name, unit in _SIZES.items())
+    if wanted.flavor:
+        asked = [each for each in flavors if each["name"] == wanted.flavor]
+        if not asked:
+            offered = ", ".join(sorted(each["name"] for each in flavors)) or "no flavor"
+            remedy = "Correct the flavor, or leave it out to get the smallest that fits."
+            return "", [Finding(f"flavor {wanted.flavor}", "none", f"one of {offered}", remedy)]
+        if asked[0]["disk"] < (needs["disk"] or 0):
+            found = f"{asked[0]['disk']} GiB of disk"
+            remedy = "Choose a flavor with a larger disk."
+            return "", [Finding(f"flavor {wanted.flavor}", found, f"{needs['disk']} for {thing}", remedy)]
+        return wanted.flavor, ()
+    if None in (needs["vcpus"], needs["ram"], needs["disk"]):
+        return "", [Finding(thing, f"a need of {needed}", "a known one", "Name the flavor to give it.")]
+    # Extra specs may ask for hosts of a kind, which is the operator's to decide.
+    plain = [each for each in flavors if not each.get("extra_specs")]
+    fitting = [each for each in plain if all(each[name] >= needs[name] for name in _SIZES)]
+    if not fitting:
+        largest = ", ".join(f"{max((each[name] for each in plain), default=0)} {unit}" for name, unit in _SIZES.items())
+        remedy = "Make a flavor (cloud_content_flavors), or name one."
+        return "", [Finding(thing, f"flavors of at most {largest}", f"one of {needed}", remedy)]
+    return str(min(fitting, key=lambda each: (each["ram"], each["vcpus"], each["disk"], each["name"]))["name"]), ()
+
+
+def _losses(machine: Json, wanted: Wanted) -> Iterator[Finding]:
+    if not wanted.accept_losses:
+        for each in machine["findings"]:
+            if each["serious"]:
+                remedy = "Change the source, or accept what would be lost."
+                yield Finding(f"machine {wanted.name}", each["says"], "nothing lost that matters", remedy)
+
+
+def _not_networks(machine: Json, cloud: Cloud, wanted: Wanted) -> Iterator[Finding]:
+    if wanted.rehearsal:
+        return
+    for name in dict.fromkeys(_foreign_networks(machine)):
+        given = wanted.networks.get(name)
+        if given is None:
+            remedy = "Say in the mapping which network of the cloud it becomes."
+            yield Finding(f"network {name} of machine {wanted.name}", "no network for it", "one", remedy)
+        elif given not in cloud.networks:
+            offered = ", ".join(sorted(cloud.networks)) or "a network"
+            yield Finding(f"network {given} for {name}", "none", f"one of {offered}", "Correct the mapping.")
+
+
+def _taken(disks: Sequence[ImagePlan], cloud: Cloud, wanted: Wanted) -> Iterator[Finding]:
+    """Names that something else has, and disks of which the file is not known or cannot be told apart."""
+    images = {each["name"] for each in cloud.images}
+    for each in disks:
+        if each.image is not None and each.source.startswith(" "):
+            found = "a file that is not known, or no plain file"
+            remedy = "Give its path in disks; copy a block device to a file first."
+            yield Finding(f"disk {each.disk} of machine {wanted.name}", found, "the file of its image", remedy)
+        if each.make and each.image in images:
+            yield _another(f"image {each.image}")
+        if each.volume in cloud.volumes:
+            yield _another(f"volume {each.volume}")
+
+
+def _another(thing: str) -> Finding:
+    remedy = "Choose another name, or remove it if nobody needs it."
+    return Finding(thing, "one that is not of this source", "none, or one of this source", remedy)
+
+
+def _says(server: str, flavor: str, disks: Sequence[ImagePlan]) -> Iterator[str]:
+    for each in disks:
+        if each.make:
+            yield f"image {each.image}: make from disk {each.disk}"
+        if each.volume:
+            yield f"volume {each.volume}: make with {each.size} GiB"
+    yield f"server {server}: make with flavor {flavor}"

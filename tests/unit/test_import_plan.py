@@ -1,0 +1,166 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an imported machine becomes, and what is refused before anything is made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import Cloud, Wanted, plan_import
+from hypothesis import given
+from hypothesis import strategies as st
+
+GIB = 2**30
+SUM = "5891b5"
+OVA = "/srv/web1.ova"
+
+
+def flavor(name, vcpus, ram, disk, **more):
+    return {"name": name, "vcpus": vcpus, "ram": ram, "disk": disk, **more}
+
+
+def disk(name, size=GIB, path=OVA, reference="disk.vmdk"):
+    return {"name": name, "size": size, "path": path, "reference": reference}
+
+
+def interface(network="VM Network", vlan=None, name="net0"):
+    return {"name": name, "network": network, "vlan": vlan}
+
+
+def machine(**changed):
+    return {
+        "disks": [disk("vmdisk1")],
+        "interfaces": [interface()],
+        "needs": {"vcpus": 2, "ram": 1000, "disk": 1},
+        "findings": [],
+        **changed,
+    }
+
+
+CLOUD = Cloud(
+    flavors=[flavor("large", 4, 4096, 40), flavor("fits", 2, 1024, 1), flavor("few", 1, 1024, 10)],
+    networks=["web", "db"],
+    images=[],
+    volumes=[],
+    servers=[],
+)
+WANTED = Wanted(name="web1", networks={"VM Network": "web"}, sources={OVA: SUM})
+
+
+def refused(found=None, cloud=CLOUD, wanted=WANTED):
+    plan = plan_import(found or machine(), cloud, wanted)
+    assert plan.findings
+    return " | ".join(f"{each.thing}: found {each.found}; expected {each.expected}" for each in plan.findings)
+
+
+def test_the_smallest_flavor_that_has_all_is_chosen_and_everything_is_named():
+    plan = plan_import(machine(disks=[disk("vmdisk1"), disk("data 1", GIB + 1)]), CLOUD, WANTED)
+    assert (plan.flavor, plan.networks, plan.findings) == ("fits", ("web",), ())
+    boot, data = plan.disks
+    assert (boot.image, boot.volume, boot.source) == ("web1", None, f"{SUM} vmdisk1")
+    assert (data.image, data.volume, data.size) == ("web1-data-1", "web1-data-1", 2)
+    assert plan.says[-1] == "server web1: make with flavor fits"
+
+
+@given(
+    st.lists(st.builds(flavor, st.text("abc", min_size=1), *[st.integers(1, 8)] * 3), max_size=6),
+    *[st.integers(1, 8)] * 3,
+)
+def test_a_chosen_flavor_has_all_and_none_with_less_memory_does(flavors, vcpus, ram, size):
+    needs = {"vcpus": vcpus, "ram": ram, "disk": size}
+    plan = plan_import(machine(needs=needs), replace(CLOUD, flavors=flavors), WANTED)
+    fitting = [each for each in flavors if all(each[name] >= needs[name] for name in needs)]
+    assert bool(plan.findings) == (not fitting)
+    if fitting:
+        chosen = [each for each in fitting if each["name"] == plan.flavor]
+        assert min(each["ram"] for each in chosen) == min(each["ram"] for each in fitting)
+
+
+@pytest.mark.parametrize(
+    ("needs", "flavors", "asked", "words"),
+    [
+        (
+            {"vcpus": 8, "ram": 64, "disk": 1},
+            CLOUD.flavors,
+            "",
+            ["at most 4 VCPUs", "expected one of 8 VCPUs", "64 MiB"],
+        ),
+        ({"vcpus": 1, "ram": 64, "disk": 1}, [flavor("gpu", 1, 64, 1, extra_specs={"pci": "1"})], "", ["0 VCPUs"]),
+        ({"vcpus": None, "ram": None, "disk": 1}, CLOUD.flavors, "", ["unknown VCPUs"]),
+        ({"vcpus": 1, "ram": 64, "disk": 1}, CLOUD.flavors, "tiny", ["flavor tiny: found none", "few, fits, large"]),
+        ({"vcpus": 1, "ram": 64, "disk": 11}, CLOUD.flavors, "few", ["flavor few: found 10 GiB", "11 for"]),
+    ],
+)
+def test_a_flavor_that_does_not_fit_is_refused_with_what_is_needed(needs, flavors, asked, words):
+    said = refused(machine(needs=needs), replace(CLOUD, flavors=flavors), replace(WANTED, flavor=asked))
+    assert all(word in said for word in words), said
+
+
+def test_a_flavor_that_is_asked_for_may_have_less_memory():
+    assert plan_import(machine(), CLOUD, replace(WANTED, flavor="few")).flavor == "few"
+
+
+def test_networks_are_mapped_by_name_and_vlan_and_a_disk_alone_has_one():
+    found = machine(interfaces=[interface("vmbr0", 10), interface("vmbr0"), interface(None)])
+    wanted = replace(WANTED, networks={"vmbr0.10": "db", "vmbr0": "web", "net0": "db"})
+    assert plan_import(found, CLOUD, wanted).networks == ("db", "web", "db")
+    assert plan_import(machine(interfaces=[]), CLOUD, replace(WANTED, networks={"default": "db"})).networks == ("db",)
+
+
+def test_networks_without_mapping_or_that_are_not_there_are_refused_at_once():
+    found = machine(interfaces=[interface("VM Network"), interface("DMZ", 7)])
+    said = refused(found, wanted=replace(WANTED, networks={"VM Network": "wab"}))
+    assert "network wab for VM Network: found none; expected one of db, web" in said
+    assert "network DMZ.7 of machine web1: found no network for it" in said
+
+
+def test_a_rehearsal_needs_no_mapping_and_has_names_of_its_own():
+    found = machine(disks=[disk("a"), disk("b")])
+    plan = plan_import(found, CLOUD, replace(WANTED, networks={}, rehearsal="-rehearsal"))
+    assert (plan.server, plan.findings) == ("web1-rehearsal", ())
+    assert [(each.image, each.volume) for each in plan.disks] == [("web1", None), ("web1-b", "web1-b-rehearsal")]
+
+
+def test_a_server_of_this_source_is_there_and_nothing_is_made():
+    cloud = replace(CLOUD, servers=[{"name": "web1", "metadata": {"lifeboat_import": SUM}}])
+    plan = plan_import(machine(), cloud, replace(WANTED, networks={}))
+    assert (plan.make, plan.says, plan.findings) == (False, (), ())
+
+
+def test_an_image_of_this_source_is_used_again():
+    image = {"name": "web1", "properties": {"lifeboat_import": f"{SUM} vmdisk1"}}
+    plan = plan_import(machine(), replace(CLOUD, images=[image]), WANTED)
+    assert not plan.disks[0].make
+    assert plan.says == ("server web1: make with flavor fits",)
+
+
+def test_names_of_other_sources_are_refused():
+    cloud = replace(
+        CLOUD,
+        images=[{"name": "web1", "properties": {"lifeboat_import": "0000 vmdisk1"}}],
+        volumes=["web1-b"],
+        servers=[{"name": "web1", "metadata": {}}],
+    )
+    said = refused(machine(disks=[disk("vmdisk1"), disk("b")]), cloud)
+    assert all(f"{thing}: found one that is not of this source" in said for thing in ("image web1", "volume web1-b"))
+    assert "server web1: found one that is not of this source" in said
+
+
+def test_disks_without_a_file_are_refused_and_empty_ones_become_volumes():
+    assert "disk scsi0 of machine web1: found a file that is not known" in refused(
+        machine(disks=[disk("scsi0", path=None, reference="local-lvm:vm-101")])
+    )
+    plan = plan_import(machine(disks=[disk("a"), disk("empty", path=None, reference=None)]), CLOUD, WANTED)
+    assert (plan.disks[1].image, plan.disks[1].volume, plan.findings) == (None, "web1-empty", ())
+
+
+def test_serious_losses_are_refused_unless_they_are_accepted():
+    found = machine(findings=[{"serious": True, "says": "the device gpu is left out"}, {"serious": False, "says": "x"}])
+    assert refused(found).count("found") == 1
+    assert not plan_import(found, CLOUD, replace(WANTED, accept_losses=True)).findings
+
+
+def test_a_machine_without_disks_is_refused():
+    assert "found no disk" in refused(machine(disks=[]))
