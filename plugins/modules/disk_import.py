@@ -95,7 +95,7 @@ EXAMPLES = r"""
 
 - name: Show that source and destination are equal
   ansible.builtin.debug:
-    msg: "{{ appliance.copy.source_digest }} = {{ appliance.copy.destination_digest }}"
+    msg: "{{ appliance['copy'].source_digest }} = {{ appliance['copy'].destination_digest }}"
 """
 
 RETURN = r"""
