@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import pytest
 import yaml
 from openstack.connection import Connection
-from standing_lab import ROOT, module, play
+from standing_lab import ROOT, ansible, module, play
 
 OBSERVER = "client1"
 ADDRESS = re.compile(r"http://([0-9.]+)/")
@@ -99,7 +99,7 @@ def moves(server: str, host: str) -> tuple[str, str]:
 
 
 def receipts() -> dict[str, t.Any]:
-    latest = max((ROOT / "reports/migrations").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    latest = max((ROOT / ".lab/reports/migrations").glob("*.json"), key=lambda path: path.stat().st_mtime)
     report: dict[str, t.Any] = json.loads(latest.read_text(encoding="utf-8"))
     return report
 
@@ -140,6 +140,9 @@ def test_it_moves_cold_and_is_reverted(server: Server) -> None:
         done = server.migrate(host=waits["server"]["host"], kind="cold", after_cold="revert")
     assert done["server"]["host"] == here and done["migration"]["status"] == "reverted"
     assert server.measured["counter"]["lost"] == 0
+    # Nova leaves it on the host where the server had been, and would not take the server live there any more.
+    left = f"path=/var/lib/nova/instances/{done['server']['id']} state=absent"
+    ansible(str(waits["server"]["host"]), "ansible.builtin.file", left)
 
 
 def test_a_run_that_is_killed_is_gone_on_with(server: Server) -> None:
