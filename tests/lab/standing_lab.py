@@ -19,6 +19,8 @@ PLAY_TIMEOUT_S = 900
 CONTROLLERS = ("ctl1", "ctl2", "ctl3")
 # What the failure drills need, on the hosts that they need.
 CONTROL_PLANE = ("control_plane", "--limit", "controllers:observers:localhost")
+# What the callback of ansible prints of one module on one host.
+RESULT = re.compile(r"^\S+ \| \w+!? => (\{.*)", re.MULTILINE | re.DOTALL)
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -99,7 +101,9 @@ def module(place: str, name: str, check: bool = True, **arguments: object) -> di
         check=False,
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
-    result: dict[str, t.Any] = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])
+    found = RESULT.search(done.stdout)
+    assert found, done.stdout + done.stderr
+    result: dict[str, t.Any] = json.JSONDecoder().raw_decode(found[1])[0]
     return {**result, "failed": done.returncode != 0}
 
 

@@ -167,14 +167,17 @@ def test_a_run_that_is_killed_is_gone_on_with(server: Server) -> None:
 
 def test_a_host_is_emptied_for_maintenance_and_comes_back(server: Server) -> None:
     here = server.host
-    with server.watched("maintenance"):
-        play("maintenance", "-e", f"maintenance_host={here}", "-e", "maintenance_reason='new disk'")
-    assert server.host != here
-    server.must_have_stayed()
-    refused = server.migrate(check=False, host=here)
-    assert refused["failed"] and "disabled and up" in refused["found"]
-    assert play("maintenance", "-e", f"maintenance_host={here}", "-e", "maintenance_reason='new disk'").changes == ()
-    play("maintenance", "-e", f"maintenance_host={here}", "-e", "maintenance_state=end")
+    begin = ("-e", f"maintenance_host={here}", "-e", "maintenance_reason='new disk'")
+    try:
+        with server.watched("maintenance"):
+            play("maintenance", *begin)
+        assert server.host != here
+        server.must_have_stayed()
+        refused = server.migrate(check=False, host=here)
+        assert refused["failed"] and "disabled and up" in refused["found"]
+        assert play("maintenance", *begin).changes == ()
+    finally:
+        play("maintenance", "-e", f"maintenance_host={here}", "-e", "maintenance_state=end")
     assert module("localhost", "compute_service", host=here, **CLOUD)["service"]["status"] == "enabled"
 
 
