@@ -67,7 +67,7 @@ class PodmanPower(BridgedPower):
         outside = self.interfaces("ip", "-json", "link")
         networks = container["NetworkSettings"]["Networks"]
         return tuple(
-            find_attachment(name, near_end(networks[name], inside), outside, self._bridge(name))
+            find_attachment(name, near_end(networks[name], inside), inside, outside, self._bridge(name))
             for name in sorted(networks)
         )
 
@@ -103,14 +103,20 @@ def near_end(network: dict[str, t.Any], inside: Sequence[dict[str, t.Any]]) -> d
 
 
 def find_attachment(
-    network: str, near: dict[str, t.Any] | None, outside: Sequence[dict[str, t.Any]], bridge: str
+    network: str,
+    near: dict[str, t.Any] | None,
+    inside: Sequence[dict[str, t.Any]],
+    outside: Sequence[dict[str, t.Any]],
+    bridge: str,
 ) -> Attachment:
     """Follow an interface of the container to its other end on this machine.
 
-    ``outside`` is the list that ``ip -json link`` prints here.
+    ``outside`` is the list that ``ip -json link`` prints here. Where Open vSwitch in the container has taken the address
+    as well, no near end is known: then it is the interface whose other end is on the network's bridge.
     """
-    peer = None if near is None else near.get("link_index")
-    far = next((link for link in outside if link["ifindex"] == peer), None)
+    peers = {link.get("link_index") for link in ([near] if near else inside)}
+    ends = [link for link in outside if link["ifindex"] in peers and (near or link.get("master") == bridge)]
+    far = ends[0] if len(ends) == 1 else None
     if far is None:
         raise LifeboatError(
             f"network {network}",

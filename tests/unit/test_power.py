@@ -101,8 +101,8 @@ def links(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_far_end_of_the_veth_is_found() -> None:
     near = near_end({"MacAddress": "1A:72:17:4A:5A:59", "IPAddress": ""}, INSIDE)
-    assert find_attachment("mgmt", near, OUTSIDE, "podman5") == Attachment("mgmt", "veth4", 46, "podman5", True)
-    assert not find_attachment("mgmt", near, OUTSIDE, "other").attached
+    assert find_attachment("mgmt", near, INSIDE, OUTSIDE, "podman5") == Attachment("mgmt", "veth4", 46, "podman5", True)
+    assert not find_attachment("mgmt", near, INSIDE, OUTSIDE, "other").attached
 
 
 def test_an_interface_whose_hardware_address_udev_has_changed_is_found_by_its_address() -> None:
@@ -115,7 +115,13 @@ def test_an_interface_whose_hardware_address_udev_has_changed_is_found_by_its_ad
 def test_a_network_without_a_veth_is_refused(mac: str) -> None:
     near = near_end({"MacAddress": mac, "IPAddress": "10.0.0.99"}, INSIDE)
     with pytest.raises(LifeboatError, match="network mgmt"):
-        find_attachment("mgmt", near, OUTSIDE, "podman5")
+        find_attachment("mgmt", near, INSIDE, OUTSIDE, "podman9")
+
+
+def test_an_interface_that_has_lost_both_addresses_to_a_switch_is_found_by_its_bridge() -> None:
+    assert near_end({"MacAddress": "1a:72:17:4a:5a:99", "IPAddress": "10.0.1.11"}, INSIDE) is None
+    found = find_attachment("tenant", None, INSIDE, OUTSIDE, "podman6")
+    assert found == Attachment("tenant", "veth6", 48, "podman6", True)
 
 
 @pytest.mark.parametrize(
