@@ -111,8 +111,8 @@ def find_attachment(
 ) -> Attachment:
     """Follow an interface of the container to its other end on this machine.
 
-    ``outside`` is the list that ``ip -json link`` prints here. Where Open vSwitch in the container has taken the address
-    as well, no near end is known: then it is the interface whose other end is on the network's bridge.
+    ``outside`` is the list that ``ip -json link`` prints here. Where Open vSwitch in the container has taken the
+    address as well, no near end is known: then it is the interface whose other end is on the network's bridge.
     """
     peers = {link.get("link_index") for link in ([near] if near else inside)}
     ends = [link for link in outside if link["ifindex"] in peers and (near or link.get("master") == bridge)]
