@@ -100,7 +100,7 @@ class _Reader:
         return _Block(number, hashlib.sha256(data).hexdigest(), None if is_zero else data)
 
     def _data(self, start: int, length: int, pieces: Sequence[tuple[int, int]]) -> bytes:
-        self.read += sum(size for _, size in pieces)
+        self.read += sum(size for _offset, size in pieces)
         if pieces == [(start, length)]:
             return self._source.read(start, length)
         data = bytearray(length)

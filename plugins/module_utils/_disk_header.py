@@ -108,7 +108,7 @@ def vmdk_extents(part: FilePart, thing: str) -> tuple[str, ...]:
 def _checked_extents(descriptor: bytes, thing: str) -> tuple[str, ...]:
     lines = [line.strip() for line in descriptor.rstrip(b"\0").decode(errors="replace").splitlines()]
     settings = {
-        key.strip().lower(): value.strip().strip('"') for key, _, value in (each.partition("=") for each in lines)
+        key.strip().lower(): value.strip().strip('"') for key, _sign, value in (each.partition("=") for each in lines)
     }
     if settings.get("parentcid", _NO_PARENT).lower() != _NO_PARENT or "parentfilenamehint" in settings:
         remedy = "Consolidate the snapshots, and export the machine."

@@ -71,7 +71,7 @@ def import_disk(image: DiskImage, destination: Destination, options: Options, th
     """Copy the disk, and let it appear when it is whole. LifeboatError leaves nothing, or what can be resumed."""
     subject = subject_of(image)
     with open_source(image, options.timeout_s, thing) as source:
-        destination.check_room(sum(length for _, length in source.extents()))
+        destination.check_room(sum(length for _offset, length in source.extents()))
         os.makedirs(os.path.dirname(destination.journal), mode=0o700, exist_ok=True)
         with open_journal(destination.journal, subject, destination.thing) as journal:
             _prepare(destination, journal, subject, options)

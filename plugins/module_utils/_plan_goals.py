@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_matrix import Matrix
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet, Host, Server
 
-    Staying = Callable[[Server], Obstacle | None]
+    Staying = Callable[[Server], "Obstacle | None"]
 
 # Among the least loaded hosts that fit, so many are compared by the load that they would have.
 _COMPARED = 8

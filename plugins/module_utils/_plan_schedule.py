@@ -213,7 +213,8 @@ class _Clock:
 
     def _finish(self, flow: _Flow) -> None:
         move, cost = flow.trip.move, flow.cost
-        assert cost is not None and flow.sent_s is not None
+        if cost is None or flow.sent_s is None:
+            raise AssertionError(f"{move} ends before all of it was sent")
         del self._flows[move]
         copying = flow.sent_s - flow.start_s
         bandwidth = cost.transferred / copying if copying else flow.rate

@@ -33,7 +33,7 @@ def make(path, days, alternatives=ALTERNATIVES):
     path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
 
-def due(directory, names=NAMES, renewal="30d"):
+def due(directory, names=tuple(NAMES), renewal="30d"):
     return certificates_due({"ctl1": names}, str(directory), renewal)
 
 

@@ -81,7 +81,7 @@ def test_every_format_arrives_bit_by_bit(images: Path, tmp_path: Path, name: str
 
 def test_holes_are_neither_read_nor_written(images: Path, tmp_path: Path) -> None:
     copied = imported(looked_at(images / "stream.vmdk"), tmp_path / "out.raw")
-    assert copied.read == sum(length for _, length in EXTENTS)
+    assert copied.read == sum(length for _offset, length in EXTENTS)
     assert copied.written == DATA_BLOCKS * BLOCK_SIZE
     assert (tmp_path / "out.raw").stat().st_blocks * 512 <= DATA_BLOCKS * BLOCK_SIZE + MIB
 
@@ -382,7 +382,7 @@ def test_any_extents_and_any_journal(seed: int, monkeypatch: pytest.MonkeyPatch)
     content = bytearray(size)
     for start, length in extents:
         content[start : start + length] = dice.choice([dice.randbytes(length), bytes(length)])
-    target, journal = MemoryTarget(size), MemoryJournal({dice.randrange(40): "00" * 32 for _ in range(5)})
+    target, journal = MemoryTarget(size), MemoryJournal({dice.randrange(40): "00" * 32 for _number in range(5)})
     source = MemorySource(bytes(content), extents)
     copied = _block_copy.Copy(source, target, t.cast("t.Any", journal), True, "copy").run()
     assert target.content == content

@@ -142,7 +142,7 @@ def test_an_archive_is_read_in_place_and_its_hashes_verified(tmp_path: Path, alg
     for disk in (ONE, TWO):
         part = located.parts[disk.file]
         assert path.read_bytes()[part.offset : part.offset + part.size] == disk.content
-    assert {name for name, _, _ in verified(located, "p")} == {"vm.ovf", "disk1.vmdk", "disk2.vmdk"}
+    assert {name for name, _algorithm, _digest in verified(located, "p")} == {"vm.ovf", "disk1.vmdk", "disk2.vmdk"}
 
 
 def test_a_descriptor_with_its_files_beside_it(tmp_path: Path) -> None:

@@ -223,7 +223,8 @@ def main(arguments: list[str]) -> int:
         with open(path.with_name("lock"), "w", encoding="ascii") as lock:
             # Held as long as the program lives: this is how others see that it does.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            print(os.getpid(), file=lock, flush=True)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
             asyncio.run(Runner(parse_run(json.loads(path.read_text())), path.parent).run())
     except BlockingIOError:
         sys.stderr.write(f"{path}: this run is already under way\n")
