@@ -184,7 +184,7 @@ def test_a_host_is_emptied_for_maintenance_and_comes_back(server: Server) -> Non
 def test_where_it_cannot_go_is_refused_with_the_reason(server: Server) -> None:
     for options, found in (
         ({"host": "cmp9"}, "no such services"),
-        ({"host": server.elsewhere, "away_from": server.elsewhere}, ""),
+        ({"host": server.elsewhere, "away_from": server.elsewhere}, "mutually exclusive"),
         ({"host": server.elsewhere, "cloud": "demo"}, "403"),
     ):
         arguments: dict[str, t.Any] = {"server": server.name, **CLOUD, **options}
