@@ -9,8 +9,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_move import Move, read_move
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_reading import Fields, unknown
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import (
+    HOST_FORMS,
+    MOVE_PICKS,
     QUORUM_COMPONENTS,
     WITHOUT_COMPONENT,
     AuditName,
@@ -37,6 +40,7 @@ class Bound:
     p999: float | None = None
     failed: int | None = None
     lost: int | None = None
+    reboots: int | None = None
 
     def relaxed(self, seconds: float) -> Bound:
         """Every duration longer by ``seconds``."""
@@ -62,6 +66,7 @@ class Demand:
     bound: Bound = Bound()
     at_least: AtLeast = AtLeast()
     error_contains: str | None = None
+    error_lacks: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ class Limit:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Drill:
-    """A drill; durations in seconds."""
+    """A drill: a fault, servers that are moved, or a fault while they are. Durations in seconds."""
 
     name: str
     says: str
@@ -106,7 +111,8 @@ class Drill:
     needs: tuple[tuple[Component, int], ...]
     steady: tuple[Component, ...]
     probes: tuple[Demand, ...]
-    fault: Fault
+    fault: Fault | None
+    move: Move | None
     hold: float
     recovery: Recovery
     limit: Limit | None
@@ -146,7 +152,8 @@ def read_drill(source: str, value: object, known_probes: Collection[str] | None 
         needs=_read_needs(fields.inner("needs")),
         steady=fields.words("steady", Component, "component"),
         probes=_read_probes(fields, known_probes),
-        fault=_read_fault(fields.inner("fault")),
+        fault=_read_fault(fields.inner("fault")) if "fault" in fields else None,
+        move=read_move(fields.inner("move")) if "move" in fields else None,
         hold=fields.duration("hold"),
         recovery=_read_recovery(fields.inner("recovery")),
         limit=_read_limit(fields.inner("limit")) if "limit" in fields else None,
@@ -172,7 +179,7 @@ def _read_probes(fields: Fields, known: Collection[str] | None) -> tuple[Demand,
 
 
 def _read_demand(name: str, fields: Fields) -> Demand:
-    fields.allow("bound", "at_least", "error_contains")
+    fields.allow("bound", "at_least", "error_contains", "error_lacks")
     bound, at_least = fields.inner("bound"), fields.inner("at_least")
     bound.allow(*(field.name for field in dataclasses.fields(Bound)))
     at_least.allow(*(field.name for field in dataclasses.fields(AtLeast)))
@@ -185,9 +192,11 @@ def _read_demand(name: str, fields: Fields) -> Demand:
             p999=bound.duration_or_none("p999"),
             failed=bound.count_or_none("failed"),
             lost=bound.count_or_none("lost"),
+            reboots=bound.count_or_none("reboots"),
         ),
         at_least=AtLeast(outage=at_least.duration_or_none("outage"), failed=at_least.count_or_none("failed")),
         error_contains=fields.text("error_contains") if "error_contains" in fields else None,
+        error_lacks=fields.text("error_lacks") if "error_lacks" in fields else None,
     )
     for key in ("outage", "failed"):
         least, most = getattr(demand.at_least, key), getattr(demand.bound, key)
@@ -213,7 +222,7 @@ def _read_fault(fields: Fields) -> Fault:
 
 def _read_recovery(fields: Fields) -> Recovery:
     fields.allow("within", "by")
-    by = fields.word("by", Healing, "way of healing") if "by" in fields else Healing.HEAL
+    by = fields.word("by", Healing, "way of healing", Healing.HEAL)
     return Recovery(within=fields.duration("within"), by=by)
 
 
@@ -228,9 +237,23 @@ def _read_limit(fields: Fields) -> Limit:
 def _check_sense(fields: Fields, drill: Drill) -> None:
     if drill.hold <= 0:
         raise LifeboatError(fields.place("hold"), f"{drill.hold:g}", "more than 0 s", "Let the fault last.")
-    _check_fault(fields.inner("fault"), drill.fault)
+    if drill.fault is None and drill.move is None:
+        raise LifeboatError(fields.place("fault"), "nothing", "a fault, a move, or both", "Say what is to happen.")
+    if drill.fault is not None:
+        _check_fault(fields.inner("fault"), drill.fault)
+        _check_moved_hosts(fields.inner("fault"), drill.fault, drill.move)
     if drill.limit is not None:
         _check_limit(fields.inner("limit"), drill, drill.limit)
+
+
+def _check_moved_hosts(fields: Fields, fault: Fault, move: Move | None) -> None:
+    """A fault beside a move befalls one of the two hosts, since the others have no part in it."""
+    if move is None and fault.pick in MOVE_PICKS:
+        raise LifeboatError(fields.place("pick"), fault.pick, "a drill that moves servers", "Add the key move.")
+    if move is not None and (fault.pick not in MOVE_PICKS or fault.form not in HOST_FORMS):
+        found = f"{fault.form}, pick {fault.pick}"
+        expected = f"one of {', '.join(sorted(HOST_FORMS))} with a pick of {', '.join(sorted(MOVE_PICKS))}"
+        raise LifeboatError(fields.place("form"), found, expected, "Correct the fault.")
 
 
 def _check_fault(fields: Fields, fault: Fault) -> None:
@@ -281,6 +304,8 @@ def _check_limit(fields: Fields, drill: Drill, limit: Limit) -> None:
     if limit.probe not in names:
         raise unknown(fields.place("probe"), limit.probe, "probe of this drill", names)
     fault = drill.fault
+    if fault is None:
+        raise LifeboatError(fields.place("formula"), limit.formula, "no limit without a fault", "Leave the limit out.")
     holding = [name for name, formula in FORMULAS.items() if formula.holds_for(fault.form, fault.component, fault.pick)]
     if limit.formula not in holding:
         raise LifeboatError(

@@ -19,7 +19,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._report.entry impor
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Drill
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Drill, Fault
 
     Json = Mapping[str, t.Any]
 
@@ -29,6 +29,7 @@ class Remains:
     """What a drill left behind, as JSON; the shapes are those of the options of ``drill_verdict``."""
 
     plan: Json
+    move: Json | None
     faults: Sequence[Json]
     probes: Sequence[Json]
     recovery: Json
@@ -54,22 +55,14 @@ def judged_entry(drill: Drill, remains: Remains) -> dict[str, t.Any]:
 
 
 def _unjudged(drill: Drill, remains: Remains) -> dict[str, t.Any]:
-    window = _window(drill, remains.faults)
     return {
         "name": drill.name,
         "says": drill.says,
         "tags": list(drill.tags),
         "verdict": str(model.Verdict.VOID),
         "reasons": [],
-        "fault": {
-            "form": str(drill.fault.form),
-            "component": str(drill.fault.component) if drill.fault.component else None,
-            "target": list(remains.plan.get("victims") or []),
-            "pick": str(drill.fault.pick),
-            "proof": [_proof(fault) for fault in remains.faults],
-            "injected_at": window.injected_at if window else None,
-            "healed_at": max(_moments(remains.faults, "healed_at"), default=None),
-        },
+        "fault": _fault(drill.fault, remains) if drill.fault else None,
+        "move": dict(remains.move) if remains.move else None,
         "probes": [_with_demand(drill, probe) for probe in remains.probes],
         "limit_s": remains.plan.get("limit_s"),
         "limit_formula": drill.limit.formula if drill.limit else None,
@@ -83,9 +76,21 @@ def _unjudged(drill: Drill, remains: Remains) -> dict[str, t.Any]:
     }
 
 
+def _fault(fault: Fault, remains: Remains) -> dict[str, t.Any]:
+    return {
+        "form": str(fault.form),
+        "component": str(fault.component) if fault.component else None,
+        "target": list(remains.plan.get("victims") or []),
+        "pick": str(fault.pick),
+        "proof": [_proof(each) for each in remains.faults],
+        "injected_at": min(_moments(remains.faults, "injected_at"), default=None),
+        "healed_at": max(_moments(remains.faults, "healed_at"), default=None),
+    }
+
+
 def _record(drill: Drill, remains: Remains, entry: model.Drill) -> _judge.Record:
     limit = Interval(*entry.limit) if entry.limit else None
-    window = _window(drill, remains.faults)
+    window = _window(drill, remains.faults, entry.move)
     return _judge.Record(
         victims=entry.fault.target if entry.fault else (),
         limit=limit,
@@ -109,15 +114,20 @@ def _record(drill: Drill, remains: Remains, entry: model.Drill) -> _judge.Record
         ),
         audits=entry.audits,
         allowance_s=remains.allowance,
+        move=entry.move,
     )
 
 
-def _window(drill: Drill, faults: Sequence[Json]) -> Window | None:
-    """From the first injection to the last healing; a fault that nobody saw healed lasts as long as the drill holds."""
-    injected = _moments(faults, "injected_at")
-    if not injected:
-        return None
-    return Window(min(injected), max(_moments(faults, "healed_at"), default=max(injected) + drill.hold))
+def _window(drill: Drill, faults: Sequence[Json], move: model.Move | None) -> Window | None:
+    """From the first injection to the last healing, and from the beginning of a move to its end.
+
+    A fault that nobody saw healed lasts as long as the drill holds.
+    """
+    begun = _moments(faults, "injected_at")
+    over = _moments(faults, "healed_at") or [moment + drill.hold for moment in begun]
+    if move is not None:
+        begun, over = [*begun, move.began_at], [*over, move.ended_at]
+    return Window(min(begun), max(over)) if begun else None
 
 
 def _moments(faults: Sequence[Json], key: str) -> list[float]:

@@ -17,20 +17,21 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._victims import cho
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Drill, Limit
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_facts import HostFacts
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._victims import Choice
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Drill, Fault
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_move import Moving
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._victims import Choice, Surroundings
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """The hosts to hit, the other members, the predicted interval, and the reason to refuse or None."""
+    """The hosts to hit, the other members, the predicted interval, the reason to refuse or None, and what is moved."""
 
     victims: tuple[str, ...]
     peers: tuple[str, ...]
     limit: Interval | None
     prediction: str
     refused: str | None
+    moving: tuple[Moving, ...] = ()
 
     def as_mapping(self) -> dict[str, t.Any]:
         """The plan as JSON."""
@@ -41,32 +42,22 @@ class Plan:
             "limit_s": limit,
             "prediction": self.prediction,
             "refused": self.refused,
+            "moving": [dataclasses.asdict(each) for each in self.moving],
         }
 
 
 def make_plan(
-    drill: Drill, facts: Mapping[str, object], settings: Mapping[str, object], observer: str = "", queue: str = ""
+    drill: Drill, facts: Mapping[str, object], settings: Mapping[str, object], surroundings: Surroundings
 ) -> Plan:
     """The plan of ``drill``; LifeboatError when a setting that the prediction needs was not read."""
     hosts = read_facts(facts)
-    choice = choose(drill, hosts, observer, queue)
+    choice = choose(drill, hosts, surroundings)
     if choice.refused:
         return Plan((), (), None, "The drill is refused, so nothing is predicted.", choice.refused)
-    hosts_hit = ", ".join(choice.victims)
-    whom = f"{drill.fault.form} of {f'{drill.fault.component} on ' if drill.fault.component else ''}{hosts_hit}"
-    if drill.limit is None:
-        return Plan(choice.victims, choice.peers, None, f"{whom}: the drill names no limit.", None)
-    interval = _interval(drill, drill.limit, choice, hosts, settings)
-    prediction = (
-        f"{whom}: {drill.limit.probe} is expected to be without service for {interval.minimum:.2f} s to "
-        f"{interval.maximum:.2f} s, because {FORMULAS[drill.limit.formula].because} ({drill.limit.formula})."
-    )
-    return Plan(choice.victims, choice.peers, interval, prediction, None)
-
-
-def _interval(
-    drill: Drill, limit: Limit, choice: Choice, hosts: tuple[HostFacts, ...], settings: Mapping[str, object]
-) -> Interval:
+    whom = " and ".join(part for part in (_moved(choice), _hit(drill.fault, choice)) if part)
+    if drill.fault is None or drill.limit is None:
+        prediction = f"{whom}: the drill names no limit."
+        return Plan(choice.victims, choice.peers, None, prediction, None, choice.moving)
     scene = Scene(
         settings=Settings(settings),
         victims=choice.victims,
@@ -76,4 +67,20 @@ def _interval(
         hold_s=drill.hold,
         within_s=drill.recovery.within,
     )
-    return FORMULAS[limit.formula].interval(scene)
+    interval = FORMULAS[drill.limit.formula].interval(scene)
+    prediction = (
+        f"{whom}: {drill.limit.probe} is expected to be without service for {interval.minimum:.2f} s to "
+        f"{interval.maximum:.2f} s, because {FORMULAS[drill.limit.formula].because} ({drill.limit.formula})."
+    )
+    return Plan(choice.victims, choice.peers, interval, prediction, None)
+
+
+def _moved(choice: Choice) -> str:
+    names = ", ".join(each.name for each in choice.moving)
+    return f"{names} from {choice.moving[0].source} to {choice.moving[0].destination}" if names else ""
+
+
+def _hit(fault: Fault | None, choice: Choice) -> str:
+    if fault is None:
+        return ""
+    return f"{fault.form} of {f'{fault.component} on ' if fault.component else ''}{', '.join(choice.victims)}"

@@ -106,8 +106,17 @@ class Fields:
         """A whole number of at least ``least``, or None when the key is absent."""
         return self.count(key, least) if key in self else None
 
-    def word(self, key: str, words: type[Word], kind: str) -> Word:
-        """One of the ``words`` of a ``kind``."""
+    def flag(self, key: str, usual: bool) -> bool:
+        """True or false; absent is ``usual``."""
+        value = self._values.get(key, usual)
+        if not isinstance(value, bool):
+            raise LifeboatError(self.place(key), repr(value), "true or false", "Correct the value.")
+        return value
+
+    def word(self, key: str, words: type[Word], kind: str, usual: Word | None = None) -> Word:
+        """One of the ``words`` of a ``kind``; absent is the ``usual`` one, if there is one."""
+        if usual is not None and key not in self._values:
+            return usual
         return self._as_word(key, self.raw(key, f"one of {', '.join(words)}"), words, kind)
 
     def words(self, key: str, words: type[Word], kind: str) -> tuple[Word, ...]:

@@ -44,8 +44,53 @@ class Pick(enum.StrEnum):
     NOT_ACTIVE_WRITER = "not_active_writer"
     QUEUE_LEADER = "queue_leader"
     NOT_QUEUE_LEADER = "not_queue_leader"
+    MOVE_SOURCE = "move_source"
+    MOVE_DESTINATION = "move_destination"
     ANY = "any"
     ALL = "all"
+
+
+class MoveKind(enum.StrEnum):
+    """Whether servers are moved while they run."""
+
+    LIVE = "live"
+    COLD = "cold"
+
+
+class Destination(enum.StrEnum):
+    """Who chooses where a server goes: the drill, or Nova."""
+
+    NAMED = "named"
+    AUTOMATIC = "automatic"
+
+
+class MovedBy(enum.StrEnum):
+    """What moves the servers: the module server_migration or the playbook that empties their host."""
+
+    MODULE = "module"
+    PLAYBOOK = "playbook"
+
+
+class MoveEnd(enum.StrEnum):
+    """What must have become of the servers. A lost one is on neither host, or does not run."""
+
+    MOVED = "moved"
+    STAYED = "stayed"
+    LOST = "lost"
+
+
+class AfterCold(enum.StrEnum):
+    """What becomes of a cold migration that has arrived."""
+
+    CONFIRM = "confirm"
+    REVERT = "revert"
+
+
+class OnTimeout(enum.StrEnum):
+    """What becomes of a live migration that takes too long."""
+
+    ABORT = "abort"
+    FORCE = "force"
 
 
 class Healing(enum.StrEnum):
@@ -73,4 +118,6 @@ SERVICE_FORMS = frozenset(Form) - WITHOUT_COMPONENT - {Form.SLOW_DISK}
 QUORUM_COMPONENTS = frozenset({Component.DATABASE, Component.MESSAGE_QUEUE})
 
 ACTIVE_PICKS = frozenset({Pick.VIP_HOLDER, Pick.ACTIVE_WRITER, Pick.QUEUE_LEADER})
+# Hosts of the servers that the drill moves; they are no members of the control plane.
+MOVE_PICKS = frozenset({Pick.MOVE_SOURCE, Pick.MOVE_DESTINATION})
 STANDBY_PICKS = frozenset({Pick.NOT_VIP_HOLDER, Pick.NOT_ACTIVE_WRITER, Pick.NOT_QUEUE_LEADER})

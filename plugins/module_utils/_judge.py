@@ -14,16 +14,17 @@ import dataclasses
 import math
 import typing as t
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_moved import doubts
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import ACTIVE_PICKS, STANDBY_PICKS
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Verdict
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Drill
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Drill, Fault
     from ansible_collections.lifeboat.cloud.plugins.module_utils._limit_scene import Interval
     from ansible_collections.lifeboat.cloud.plugins.module_utils._measurement import Measurement, Span
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Audit, Proof
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Audit, Move, Proof
 
 ABOVE_MAXIMUM = 1.1
 BELOW_MINIMUM = 0.9
@@ -49,6 +50,7 @@ class Record:
     recovery: Recovered
     audits: tuple[Audit, ...]
     allowance_s: float = 0.0
+    move: Move | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,12 +77,13 @@ def refuse(reason: str) -> Judgement:
 
 def judge(drill: Drill, record: Record) -> Judgement:
     """The judgement on a drill that was carried out."""
-    misses = list(_misses(drill, record))
+    misses = list(_misses(drill.fault, record)) if drill.fault else []
     findings = [
         *(finding for measurement in record.measurements for finding in _judge_probe(measurement, hit=not misses)),
         *_judge_limit(drill, record),
         *_judge_aftermath(drill, record),
         *_absent_probes(drill, record),
+        *_judge_move(drill, record),
         *misses,
     ]
     verdicts = {finding.verdict for finding in findings}
@@ -92,15 +95,15 @@ def judge(drill: Drill, record: Record) -> Judgement:
     )
 
 
-def _misses(drill: Drill, record: Record) -> Iterator[Finding]:
+def _misses(fault: Fault, record: Record) -> Iterator[Finding]:
     """Whether the fault landed on every victim, and the victim was in the role that the drill aims at."""
     proofs = {proof.host: proof for proof in record.proofs}
-    pick = drill.fault.pick
+    pick = fault.pick
     for victim in record.victims:
         proof = proofs.get(victim)
         if proof is None or not proof.landed:
             evidence = proof.evidence if proof else "none"
-            yield _missed(f"The fault {drill.fault.form} did not land on {victim}; evidence: {evidence}.")
+            yield _missed(f"The fault {fault.form} did not land on {victim}; evidence: {evidence}.")
         elif pick in ACTIVE_PICKS and not proof.active:
             role = "was not" if proof.active is False else "was not shown to be"
             yield _missed(f"{victim} {role} the active member ({pick}) when the fault hit it.")
@@ -108,6 +111,16 @@ def _misses(drill: Drill, record: Record) -> Iterator[Finding]:
             yield _missed(f"{victim} was the active member when the fault hit it, though the drill aims at {pick}.")
     if not record.victims:
         yield _missed("No host was hit.")
+
+
+def _judge_move(drill: Drill, record: Record) -> Iterator[Finding]:
+    if drill.move is None:
+        return
+    if record.move is None:
+        yield _void("What became of the servers was not looked at.")
+        return
+    for doubt in doubts(drill.move, record.move):
+        yield (_missed if doubt.missed else _failed)(doubt.reason)
 
 
 def _judge_probe(measurement: Measurement, *, hit: bool) -> Iterator[Finding]:
@@ -146,6 +159,10 @@ def _judge_span(measurement: Measurement, what: str, span: Span, bound: float | 
 
 def _judge_rates(measurement: Measurement) -> Iterator[Finding]:
     probe, bound = measurement.probe, measurement.demand.bound
+    unwanted = measurement.demand.error_lacks
+    counted = sum(count for reason, count in probe.errors if unwanted is not None and unwanted in reason)
+    if counted:
+        yield _failed(f"{probe.name}: {counted} of {probe.requests} requests failed with {unwanted!r}, bound 0.")
     if bound.failed is not None and probe.failed > bound.failed:
         yield _failed(f"{probe.name}: {probe.failed} of {probe.requests} requests failed, bound {bound.failed}.")
     for key, allowed, measured in (("p99", bound.p99, probe.latency.p99), ("p99.9", bound.p999, probe.latency.p999)):
@@ -161,6 +178,9 @@ def _judge_ledger(measurement: Measurement) -> Iterator[Finding]:
             f"{measurement.probe.name}: {ledger.lost} of {ledger.acknowledged} acknowledged writes are lost, "
             f"bound {allowed or 0}."
         )
+    reboots = measurement.demand.bound.reboots
+    if ledger is not None and reboots is not None and ledger.unexpected > reboots:
+        yield _failed(f"{measurement.probe.name}: booted {ledger.unexpected} times meanwhile, bound {reboots}.")
     if measurement.ledger_unread or (ledger is None and allowed is not None):
         yield _void(f"{measurement.probe.name}: no ledger was read back, so a loss cannot be told.")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_move import Moving, choose_moving
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import (
     QUORUM_COMPONENTS,
     STANDBY_PICKS,
@@ -18,35 +19,56 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Drill
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Drill, Fault
     from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_facts import HostFacts
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The host that runs the probes, the queue that they use, and between what servers can be moved.
+
+    These are the drills' own ``servers`` (id, name, host, status), and the ``hypervisors`` that are up and enabled.
+    """
+
+    observer: str = ""
+    queue: str = ""
+    servers: Sequence[Mapping[str, t.Any]] = ()
+    hypervisors: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Choice:
     """The hosts that are hit, the other members (of the component, or all other hosts), who held the VIP before.
 
-    ``refused`` is the reason why the drill must not start, or None.
+    ``moving`` are the servers to be moved, ``refused`` is the reason why the drill must not start, or None.
     """
 
     victims: tuple[str, ...]
     peers: tuple[str, ...]
     holder: str
     refused: str | None
+    moving: tuple[Moving, ...] = ()
 
 
-def choose(drill: Drill, hosts: Sequence[HostFacts], observer: str = "", queue: str = "") -> Choice:
-    """Pick the victims of ``drill`` among ``hosts``; ``observer`` runs the probes, ``queue`` is the probed queue."""
+def choose(drill: Drill, hosts: Sequence[HostFacts], surroundings: Surroundings) -> Choice:
+    """Pick the victims of ``drill`` among ``hosts``, and the servers that it moves."""
     try:
         _check_needs(drill, hosts)
-        victims = _pick(drill, hosts, queue)
-        _check_observer(victims, observer)
-        _check_majority(drill, hosts, victims)
+        if drill.move is not None:
+            moving = choose_moving(drill.move, surroundings.servers, surroundings.hypervisors)
+            victims = _moved_hosts(drill.fault, moving)
+            _check_observer(victims, surroundings.observer)
+            return Choice(victims, (), "", None, moving)
+        if drill.fault is None:
+            return Choice((), (), "", None)
+        victims = _pick(drill.fault, hosts, surroundings.queue)
+        _check_observer(victims, surroundings.observer)
+        _check_majority(drill.fault, hosts, victims)
     except LifeboatError as error:
         return Choice(victims=(), peers=(), holder="", refused=str(error))
-    members = _members(drill, hosts)
+    members = _members(drill.fault, hosts)
     return Choice(
         victims=victims,
         peers=tuple(host.name for host in members if host.name not in victims),
@@ -55,8 +77,14 @@ def choose(drill: Drill, hosts: Sequence[HostFacts], observer: str = "", queue: 
     )
 
 
-def _members(drill: Drill, hosts: Sequence[HostFacts]) -> tuple[HostFacts, ...]:
-    component = drill.fault.component
+def _moved_hosts(fault: Fault | None, moving: Sequence[Moving]) -> tuple[str, ...]:
+    if fault is None:
+        return ()
+    return (moving[0].source if fault.pick is Pick.MOVE_SOURCE else moving[0].destination,)
+
+
+def _members(fault: Fault, hosts: Sequence[HostFacts]) -> tuple[HostFacts, ...]:
+    component = fault.component
     return tuple(host for host in hosts if (component in host.present if component else host.present))
 
 
@@ -64,9 +92,9 @@ def _healthy(host: HostFacts, component: Component | None) -> bool:
     return host.present == host.healthy if component is None else component in host.healthy
 
 
-def _pick(drill: Drill, hosts: Sequence[HostFacts], queue: str) -> tuple[str, ...]:
-    pick, component = drill.fault.pick, drill.fault.component
-    members = _members(drill, hosts)
+def _pick(fault: Fault, hosts: Sequence[HostFacts], queue: str) -> tuple[str, ...]:
+    pick, component = fault.pick, fault.component
+    members = _members(fault, hosts)
     if pick is Pick.ALL:
         return tuple(host.name for host in members)
     active = "" if pick is Pick.ANY else _active(pick, hosts, queue)
@@ -137,19 +165,19 @@ def _check_observer(victims: Sequence[str], observer: str) -> None:
         raise LifeboatError("observer", f"{observer}, which the fault hits", "a host that the fault spares", remedy)
 
 
-def _check_majority(drill: Drill, hosts: Sequence[HostFacts], victims: Sequence[str]) -> None:
+def _check_majority(fault: Fault, hosts: Sequence[HostFacts], victims: Sequence[str]) -> None:
     """Refuse a fault that leaves a minority, except where all members are picked, which is then the drill's point."""
-    if drill.fault.pick is Pick.ALL:
+    if fault.pick is Pick.ALL:
         return
-    hit = QUORUM_COMPONENTS if drill.fault.component is None else QUORUM_COMPONENTS & {drill.fault.component}
+    hit = QUORUM_COMPONENTS if fault.component is None else QUORUM_COMPONENTS & {fault.component}
     for component in sorted(hit):
         members = [host for host in hosts if component in host.present]
         left = [host.name for host in members if component in host.healthy and host.name not in victims]
         if members and 2 * len(left) <= len(members):
             found = f"{len(left)} healthy of {len(members)} without {', '.join(victims)}"
             raise _refusal(f"majority of {component}", found, "more than half")
-    controllers = _members(drill, hosts)
-    if drill.fault.component is None and 2 * (len(controllers) - len(victims)) <= len(controllers):
+    controllers = _members(fault, hosts)
+    if fault.component is None and 2 * (len(controllers) - len(victims)) <= len(controllers):
         found = f"{len(controllers) - len(victims)} of {len(controllers)} left"
         raise _refusal("majority of the controllers", found, "more than half")
 

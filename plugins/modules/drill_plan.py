@@ -57,6 +57,16 @@ options:
     description: Name of the host from which the probes are run.
     type: str
     default: ""
+  servers:
+    description: The servers that the drill may move, each with C(id), C(name), C(host) and C(status) as Nova says.
+    type: list
+    elements: dict
+    default: []
+  hypervisors:
+    description: Hosts, as Nova calls them, whose C(nova-compute) is up and enabled.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -116,6 +126,11 @@ plan:
       description: Why the drill must not start, or V(null).
       type: str
       returned: always
+    moving:
+      description: The servers to be moved, each with C(server), its id, C(name), C(source) and C(destination).
+      type: list
+      elements: dict
+      returned: always
   sample:
     victims: [ctl1]
     peers: [ctl2, ctl3]
@@ -124,6 +139,7 @@ plan:
       power_off of ctl1: vip_tcp is expected to be without service for 0.26 s to 0.36 s, because the next
       holder misses the advertisements and waits its skew (vrrp_silence).
     refused: null
+    moving: []
 """
 
 import typing as t
@@ -134,6 +150,7 @@ from ansible.module_utils.common.yaml import HAS_YAML
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_catalogue import load, named, select
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_plan import make_plan
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._victims import Surroundings
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,7 +177,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if parameters["drill"] is not None:
         drill = named(catalogue, parameters["drill"])
         queue = probed_queue(drill, parameters["probes"])
-        plan = make_plan(drill, parameters["facts"], parameters["settings"], parameters["observer"], queue)
+        surroundings = Surroundings(
+            parameters["observer"], queue, tuple(parameters["servers"]), tuple(parameters["hypervisors"])
+        )
+        plan = make_plan(drill, parameters["facts"], parameters["settings"], surroundings)
         result["plan"] = plan.as_mapping()
     return result
 
@@ -177,6 +197,8 @@ def main() -> None:
             "facts": {"type": "dict"},
             "settings": {"type": "dict"},
             "observer": {"type": "str", "default": ""},
+            "servers": {"type": "list", "elements": "dict", "default": []},
+            "hypervisors": {"type": "list", "elements": "str", "default": []},
         },
         required_together=[("drill", "facts", "settings")],
         supports_check_mode=True,

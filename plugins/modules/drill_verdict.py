@@ -41,6 +41,9 @@ options:
     type: list
     elements: dict
     default: []
+  move:
+    description: What became of the servers that were moved, as C(move) in C(report.schema.json).
+    type: dict
   probes:
     description: The results of the probes.
     type: list
@@ -144,6 +147,7 @@ def main() -> None:
             "drill": {"type": "dict", "required": True},
             "plan": {"type": "dict", "required": True},
             "faults": {"type": "list", "elements": "dict", "default": []},
+            "move": {"type": "dict"},
             "probes": {"type": "list", "elements": "dict", "default": []},
             "recovery": {"type": "dict", "default": {}},
             "audits": {"type": "list", "elements": "dict", "default": []},

@@ -95,6 +95,7 @@ GOOD = probe(outage(0.28, 0.32))
 def remains(*probes: dict[str, t.Any], **changes: t.Any) -> Remains:
     """What a good drill leaves behind, with these probes and changes."""
     good = Remains(
+        move=None,
         plan={"victims": ["ctl1"], "peers": ["ctl2"], "limit_s": list(LIMIT), "prediction": "", "refused": None},
         faults=[FAULT],
         probes=list(probes) or [GOOD],

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Drill, read_drill
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_facts import natural, read_facts
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_plan import make_plan
-from ansible_collections.lifeboat.cloud.plugins.module_utils._victims import Choice, choose
+from ansible_collections.lifeboat.cloud.plugins.module_utils._victims import Choice, Surroundings, choose
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,7 +64,7 @@ def drill(form: str, component: str | None, pick: str, **needs: int) -> Drill:
 
 
 def pick(one: Drill, facts: dict[str, t.Any], observer: str = "client1", queue: str = "") -> Choice:
-    return choose(one, read_facts(facts), observer, queue)
+    return choose(one, read_facts(facts), Surroundings(observer, queue))
 
 
 @pytest.mark.parametrize(
@@ -199,12 +199,12 @@ def test_a_plan_predicts_or_refuses() -> None:
     limited = read_drill("test", mapping | {"limit": {"formula": "vrrp_silence", "probe": "identity_api"}})
     vrrp = {"vrrp": {"advert_int_s": 0.1, "priority": 100, "version": 3, "down_timer_adverts": 3}}
     settings = {host: copy.deepcopy(vrrp) for host in HOSTS}
-    plan = make_plan(limited, cloud(), settings, "client1").as_mapping()
+    plan = make_plan(limited, cloud(), settings, Surroundings("client1")).as_mapping()
     assert plan["victims"] == ["ctl2"]
     assert plan["limit_s"] == [0.2609, 0.3609]
     assert "power_off of ctl2: identity_api is expected to be without service for 0.26 s to 0.36 s" in str(
         plan["prediction"]
     )
-    refused = make_plan(limited, cloud(), settings, "ctl2").as_mapping()
+    refused = make_plan(limited, cloud(), settings, Surroundings("ctl2")).as_mapping()
     assert refused["victims"] == [] and refused["limit_s"] is None
     assert "observer" in refused["refused"]

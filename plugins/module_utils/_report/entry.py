@@ -19,9 +19,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model impor
     Latency,
     Lateness,
     Ledger,
+    Move,
+    MovedServer,
     Outage,
     Probe,
     Proof,
+    Refused,
     Verdict,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.reading import (
@@ -50,6 +53,7 @@ def read_drill(place: str, value: object) -> Drill:
         verdict=fields.take("verdict", read_verdict),
         reasons=fields.take("reasons", as_texts),
         fault=fields.take_or_none("fault", _read_fault),
+        move=fields.take_or_none("move", _read_move) if "move" in fields else None,
         probes=fields.take_each("probes", _read_probe),
         limit=fields.take_or_none("limit_s", as_interval),
         limit_formula=fields.take_or_none("limit_formula", as_text),
@@ -105,6 +109,47 @@ def _read_proof(place: str, value: object) -> Proof:
     )
     fields.refuse_others()
     return proof
+
+
+def _read_move(place: str, value: object) -> Move:
+    fields = Fields(place, value)
+    move = Move(
+        kind=fields.take("kind", as_text),
+        servers=fields.take_each("servers", _read_server),
+        began_at=fields.take("began_at", as_amount),
+        ended_at=fields.take("ended_at", as_amount),
+        interrupted_at=fields.take_or_none("interrupted_at", as_amount),
+        predicted_s=fields.take_or_none("predicted_s", as_amount),
+        found=fields.take("found", as_text),
+        refused=fields.take_each("refused", _read_refused),
+    )
+    fields.refuse_others()
+    return move
+
+
+def _read_server(place: str, value: object) -> MovedServer:
+    fields = Fields(place, value)
+    server = MovedServer(
+        name=fields.take("name", as_text),
+        source=fields.take("source", as_text),
+        destination=fields.take("destination", as_text),
+        host=fields.take_or_none("host", as_text),
+        status=fields.take("status", as_text),
+    )
+    fields.refuse_others()
+    return server
+
+
+def _read_refused(place: str, value: object) -> Refused:
+    fields = Fields(place, value)
+    refused = Refused(
+        without=fields.take("without", as_text),
+        refused=fields.take("refused", as_flag),
+        found=fields.take("found", as_text),
+        expected=fields.take("expected", as_text),
+    )
+    fields.refuse_others()
+    return refused
 
 
 def _read_probe(place: str, value: object) -> Probe:

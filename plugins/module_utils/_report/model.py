@@ -49,6 +49,44 @@ class Fault:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class MovedServer:
+    """Where a server was, where it was to go, and where (None: nowhere) and in which status it was found at last."""
+
+    name: str
+    source: str
+    destination: str
+    host: str | None
+    status: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refused:
+    """A migration that was tried without one of its prerequisites, and the reason that was found and expected."""
+
+    without: str
+    refused: bool
+    found: str
+    expected: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Move:
+    """What was moved, from when to when, when it was disturbed (None: not at all), and what was said at last.
+
+    ``predicted_s`` is what the planner had foretold for the whole, None where it was not asked.
+    """
+
+    kind: str
+    servers: tuple[MovedServer, ...]
+    began_at: float
+    ended_at: float
+    interrupted_at: float | None
+    predicted_s: float | None
+    found: str
+    refused: tuple[Refused, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Outage:
     """One outage of one probe; ``upper`` is None when service had not come back before the probe ended."""
 
@@ -153,6 +191,7 @@ class Drill:
     verdict: Verdict
     reasons: tuple[str, ...]
     fault: Fault | None
+    move: Move | None
     probes: tuple[Probe, ...]
     limit: tuple[float, float] | None
     limit_formula: str | None
@@ -163,6 +202,12 @@ class Drill:
     timeline: tuple[Event, ...]
     started_at: float
     finished_at: float
+
+    @property
+    def disturbed_at(self) -> float | None:
+        """When clients may have begun to notice something; None when nothing was done."""
+        moments = [self.move.began_at if self.move else None, self.fault.injected_at if self.fault else None]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     @property
     def headline(self) -> Probe | None:

@@ -20,6 +20,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._report.section imp
     broken,
     drill_section,
     facts,
+    moved,
     table,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.style import STYLE
@@ -138,6 +139,10 @@ def _figure(name: str, value: Content, note: str | Drill | None) -> Markup:
     )
 
 
+def _done(drill: Drill) -> str:
+    return moved(drill.move) if drill.move else broken(drill.fault)
+
+
 def _link(drill: Drill) -> Markup:
     return element("a", figures.phrase(drill.name), href=f"#drill-{drill.name}")
 
@@ -177,7 +182,7 @@ def _overview_row(drill: Drill, before: t.Sequence[Figures]) -> list[Content]:
     probe, lost = drill.headline, drill.lost
     outage = figures.interval(probe.longest_outage_lower, probe.longest_outage) if probe else figures.NOTHING
     return [
-        element("div", _link(drill), element("small", broken(drill.fault)), class_="name"),
+        element("div", _link(drill), element("small", _done(drill)), class_="name"),
         badge(drill.verdict),
         join(
             element("span", outage, class_="alarm" if probe and drill.exceeded_by(probe) else None),

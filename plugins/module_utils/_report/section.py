@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report import figures
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.charts import scale_chart
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.markup import Content, Markup, element, join
-from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Drill, Fault, Probe, Verdict
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Drill, Fault, Move, Probe, Verdict
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.timeline import drawing
 
 
@@ -27,6 +27,14 @@ def broken(fault: Fault | None) -> str:
     what = f"{figures.phrase(fault.form)} of {fault.component}" if fault.component else figures.phrase(fault.form)
     where = f"{what} on {', '.join(fault.target)}" if fault.target else what
     return where if fault.injected_at is not None else f"{where}, not injected"
+
+
+def moved(move: Move) -> str:
+    """What was moved, in words: live migration of web-1 from cmp1 to cmp2, in 9.1 s (7.9 s predicted)."""
+    first, names = move.servers[0] if move.servers else None, ", ".join(server.name for server in move.servers)
+    way = f" of {names} from {first.source} to {first.destination}" if first else ""
+    predicted = f" ({figures.seconds(move.predicted_s)} predicted)" if move.predicted_s is not None else ""
+    return f"{figures.phrase(move.kind)} migration{way}, in {figures.seconds(move.ended_at - move.began_at)}{predicted}"
 
 
 def facts(pairs: t.Iterable[tuple[str, Content]]) -> Markup:
@@ -73,6 +81,8 @@ def drill_section(drill: Drill) -> Markup:
         _headed("Measured against allowed", _scrolled(_scale(drill))),
         _headed("Probes", _probes(drill)),
         _headed("Ledgers", _ledgers(drill)),
+        _headed("Servers", _servers(drill.move)),
+        _headed("Refusals", _refusals(drill.move)),
         _headed("Proof of fault", _proof(drill.fault)),
         _headed("Audits", _audits(drill)),
         _events(drill),
@@ -103,7 +113,8 @@ def _facts(drill: Drill) -> list[tuple[str, Content]]:
     ratio = f", {drill.ratio_to_limit:.0%} of it reached" if drill.ratio_to_limit is not None else ""
     formula = join(" ", element("code", drill.limit_formula)) if drill.limit_formula else None
     return [
-        ("Broken", broken(fault) + picked),
+        ("Moved", moved(drill.move) if drill.move else None),
+        ("Broken", broken(fault) + picked if fault or not drill.move else None),
         ("Outage", outage),
         ("Bound", figures.seconds(probe.bound) if probe and probe.bound is not None else None),
         ("Limit", join(figures.interval(*drill.limit), ratio, formula) if drill.limit else None),
@@ -194,6 +205,24 @@ def _alarming(value: int) -> Content:
     return element("span", figures.count(value), class_="alarm") if value else figures.count(value)
 
 
+def _servers(move: Move | None) -> Markup | None:
+    if move is None or not move.servers:
+        return None
+    return table(
+        ["Server", "From", "To", "Found on", "Status"],
+        [[each.name, each.source, each.destination, each.host, each.status] for each in move.servers],
+    )
+
+
+def _refusals(move: Move | None) -> Markup | None:
+    if move is None or not move.refused:
+        return None
+    return table(
+        ["Without", "Refused", "Reason"],
+        [[figures.phrase(each.without), _yes(each.refused), each.found] for each in move.refused],
+    )
+
+
 def _proof(fault: Fault | None) -> Markup | None:
     if fault is None or not fault.proof:
         return None
@@ -229,8 +258,7 @@ def _audits(drill: Drill) -> Markup | None:
 def _events(drill: Drill) -> Markup | None:
     if not drill.timeline:
         return None
-    injected = drill.fault.injected_at if drill.fault else None
-    origin = injected if injected is not None else drill.timeline[0].at
+    origin = drill.disturbed_at if drill.disturbed_at is not None else drill.timeline[0].at
     rows = [[figures.offset(event.at, origin), event.host, event.what] for event in drill.timeline]
     return element(
         "details",

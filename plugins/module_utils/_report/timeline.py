@@ -41,6 +41,10 @@ class Axis:
         return _LEFT + (inside - self.start) / (self.end - self.start) * (_RIGHT - _LEFT)
 
 
+# What happened, when it began and when it ended; None when nobody saw it end.
+Band = tuple[str, float, float | None]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Label:
     """A text beside the line at ``x``; it starts at ``left`` and is in row ``row``, or in none when all are full."""
@@ -64,7 +68,7 @@ def drawing(drill: Drill) -> Markup | None:
         "svg",
         element("title", f"What clients saw during {figures.phrase(drill.name)}"),
         *(_lane(probe, axis, top + index * _LANE_STEP) for index, probe in enumerate(drill.probes)),
-        _fault(drill, axis, top, bottom),
+        *_bands(drill, axis, top, bottom),
         *(_event_line(label, top, bottom) for label in labels),
         *(_event_name(label) for label in labels),
         _axis(axis, bottom),
@@ -81,11 +85,9 @@ def axis_of(drill: Drill) -> Axis:
         moments += [one.at for one in probe.series]
         moments += [one.at + width for one, width in zip(probe.series[-1:], [slice_width(probe.series)], strict=False)]
     moments = moments or [drill.started_at, drill.finished_at]
-    if drill.fault and drill.fault.injected_at is not None:
-        moments.append(drill.fault.injected_at)
-        origin = drill.fault.injected_at
-    else:
-        origin = min(moments)
+    if drill.disturbed_at is not None:
+        moments.append(drill.disturbed_at)
+    origin = drill.disturbed_at if drill.disturbed_at is not None else min(moments)
     start, end = min(moments), max(moments)
     return Axis(start, end if end > start else start + 1.0, origin)
 
@@ -151,21 +153,39 @@ def _label_y(label: Label) -> float:
     return 14 + (label.row or 0) * _LABEL_ROW
 
 
-def _fault(drill: Drill, axis: Axis, top: float, bottom: float) -> Markup | None:
-    fault = drill.fault
-    if fault is None or fault.injected_at is None:
-        return None
-    left = axis.x(fault.injected_at)
-    right = axis.x(fault.healed_at) if fault.healed_at is not None else _RIGHT
-    lasted = "not healed" if fault.healed_at is None else figures.seconds(fault.healed_at - fault.injected_at)
-    said = f"{figures.phrase(fault.form)}, {lasted}"
-    fits = right - left > len(said) * _LETTER + 12
-    place, anchor = (right - 6, "end") if fits else (left + 6, None)
+def _bands(drill: Drill, axis: Axis, top: float, bottom: float) -> list[Markup]:
+    """When servers were moved and when something was broken, the names of both one above the other."""
+    bands: list[Band] = []
+    if drill.move is not None:
+        bands.append((f"{figures.phrase(drill.move.kind)} migration", drill.move.began_at, drill.move.ended_at))
+    if drill.fault is not None and drill.fault.injected_at is not None:
+        bands.append((figures.phrase(drill.fault.form), drill.fault.injected_at, drill.fault.healed_at))
+    return [
+        join(_band(band, axis, top, bottom), _band_name(band, axis, bottom - 8 - 14 * row))
+        for row, band in enumerate(bands)
+    ]
+
+
+def _edges(band: Band, axis: Axis) -> tuple[float, float]:
+    _what, start, end = band
+    return axis.x(start), axis.x(end) if end is not None else _RIGHT
+
+
+def _band(band: Band, axis: Axis, top: float, bottom: float) -> Markup:
+    left, right = _edges(band, axis)
     return join(
         element("rect", x=left, y=top - 2, width=max(1.0, right - left), height=bottom - top, class_="fault"),
         element("line", x1=left, x2=left, y1=top - 2, y2=bottom - 2, class_="fault-edge"),
-        element("text", said, x=place, y=bottom - 8, text_anchor=anchor, class_="fault-label"),
     )
+
+
+def _band_name(band: Band, axis: Axis, y: float) -> Markup:
+    what, start, end = band
+    said = f"{what}, {'not healed' if end is None else figures.seconds(end - start)}"
+    left, right = _edges(band, axis)
+    fits = right - left > len(said) * _LETTER + 12
+    place, anchor = (right - 6, "end") if fits else (left + 6, None)
+    return element("text", said, x=place, y=y, text_anchor=anchor, class_="fault-label")
 
 
 def _axis(axis: Axis, y: float) -> Markup:

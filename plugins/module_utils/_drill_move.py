@@ -1,0 +1,115 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""What a drill moves and how that must end, and between which hosts it is to be done."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import (
+    AfterCold,
+    Destination,
+    MovedBy,
+    MoveEnd,
+    MoveKind,
+    OnTimeout,
+)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_reading import Fields
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Move:
+    """Servers of the drill's own that are moved from one hypervisor.
+
+    ``within`` is seconds; ``writes`` MiB of memory that the guests go on rewriting meanwhile; ``killed`` whether the
+    playbook is killed in the middle and run again; ``without`` the prerequisites that are taken away in turn, for each
+    of which the migration must be refused.
+    """
+
+    kind: MoveKind = MoveKind.LIVE
+    destination: Destination = Destination.NAMED
+    by: MovedBy = MovedBy.MODULE
+    servers: int = 1
+    after_cold: AfterCold = AfterCold.CONFIRM
+    within: float = 300.0
+    on_timeout: OnTimeout = OnTimeout.ABORT
+    writes: int = 0
+    killed: bool = False
+    ends: MoveEnd = MoveEnd.MOVED
+    without: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moving:
+    """A server that is to be moved, by its id, and its hosts."""
+
+    server: str
+    name: str
+    source: str
+    destination: str
+
+
+def read_move(fields: Fields) -> Move:
+    """The move under the key ``move``; LifeboatError names what is wrong."""
+    fields.allow(*(field.name for field in dataclasses.fields(Move)))
+    usual = Move()
+    move = Move(
+        kind=fields.word("kind", MoveKind, "kind of migration", usual.kind),
+        destination=fields.word("destination", Destination, "destination", usual.destination),
+        by=fields.word("by", MovedBy, "way of moving", usual.by),
+        servers=fields.count_or_none("servers", 1) or usual.servers,
+        after_cold=fields.word("after_cold", AfterCold, "end of a cold migration", usual.after_cold),
+        within=fields.duration("within") if "within" in fields else usual.within,
+        on_timeout=fields.word("on_timeout", OnTimeout, "end of a slow migration", usual.on_timeout),
+        writes=fields.count_or_none("writes") or usual.writes,
+        killed=fields.flag("killed", usual.killed),
+        ends=fields.word("ends", MoveEnd, "end", usual.ends),
+        without=fields.texts("without"),
+    )
+    _check_sense(fields, move)
+    return move
+
+
+def _check_sense(fields: Fields, move: Move) -> None:
+    def refuse(key: str, found: object, expected: str) -> t.NoReturn:
+        raise LifeboatError(fields.place(key), str(found), expected, "Correct the drill.")
+
+    if move.by is MovedBy.MODULE and move.servers > 1:
+        refuse("servers", move.servers, "1, since only the playbook moves several")
+    if move.by is MovedBy.MODULE and move.killed:
+        refuse("by", move.by, "playbook, since that is what is killed and run again")
+    if move.by is MovedBy.PLAYBOOK and move.kind is not MoveKind.LIVE:
+        refuse("kind", move.kind, "live, as the playbook moves servers that run")
+    if move.after_cold is AfterCold.REVERT and (move.kind, move.ends) != (MoveKind.COLD, MoveEnd.STAYED):
+        refuse("after_cold", move.after_cold, "a cold migration that ends with the server where it was")
+    if move.without and move.ends is not MoveEnd.STAYED:
+        refuse("ends", move.ends, "stayed, since every migration must be refused")
+
+
+def choose_moving(move: Move, servers: Sequence[Mapping[str, t.Any]], hypervisors: Sequence[str]) -> tuple[Moving, ...]:
+    """As many of ``servers`` (id, name, host, status) as are moved, on the host that has most of them.
+
+    The ``hypervisors`` are those that are up and enabled. LifeboatError when there are too few of either.
+    """
+    if len(hypervisors) < 2:
+        found = ", ".join(hypervisors) or "none"
+        raise LifeboatError("hypervisors", found, "at least 2 that are up and enabled", "Bring them into service.")
+    running = [each for each in servers if each["status"] == "ACTIVE" and each["host"] in hypervisors]
+    by_host = {host: [each for each in running if each["host"] == host] for host in sorted(hypervisors)}
+    source = max(by_host, key=lambda host: len(by_host[host]))
+    if len(by_host[source]) < move.servers:
+        found = ", ".join(f"{len(found)} on {host}" for host, found in by_host.items())
+        raise LifeboatError("servers of the drill", found, f"{move.servers} that run on one host", "Look at them.")
+    destination = next(host for host in sorted(hypervisors) if host != source)
+    return tuple(
+        Moving(str(each["id"]), str(each["name"]), source, destination)
+        for each in sorted(by_host[source], key=lambda each: str(each["name"]))[: move.servers]
+    )
