@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report import figures
@@ -76,20 +77,32 @@ def facts(pairs: t.Iterable[tuple[str, Content]]) -> Markup:
     )
 
 
-def table(heads: t.Sequence[str], rows: t.Iterable[t.Sequence[Content]], numbers: t.Container[int] = ()) -> Markup:
-    """A table; the columns whose places are in ``numbers`` are set to the right."""
+def table(
+    heads: t.Sequence[str],
+    rows: t.Iterable[t.Sequence[Content]],
+    numbers: t.Container[int] = (),
+    below: t.Iterable[Content] = (),
+) -> Markup:
+    """A table; the columns whose places are in ``numbers`` are set to the right. ``below`` is below each row."""
 
-    def cells(tag: str, contents: t.Sequence[Content]) -> Markup:
+    def cells(tag: str, contents: t.Sequence[Content], class_: str | None = None) -> Markup:
         return element(
             "tr",
             *(
                 element(tag, content, class_="number" if place in numbers else None)
                 for place, content in enumerate(contents)
             ),
+            class_=class_,
         )
 
-    head, body = element("thead", cells("th", heads)), element("tbody", *(cells("td", row) for row in rows))
-    return element("div", element("table", head, body), class_="scroll")
+    lines = []
+    for row, content in itertools.zip_longest(rows, below):
+        lines.append(cells("td", row, class_="open" if content else None))
+        if content:
+            lines.append(element("tr", element("td", content, colspan=len(heads))))
+    return element(
+        "div", element("table", element("thead", cells("th", heads)), element("tbody", *lines)), class_="scroll"
+    )
 
 
 def headed(heading: str, content: Markup | None) -> Markup | None:
