@@ -54,7 +54,9 @@ def step(server: str = "web-1", **values):
             "total_s": copying + 5.2,
         },
     }
-    return planned | values
+    planned |= values
+    planned["assumed"] |= {"total_s": planned["end_s"] - planned["start_s"], "downtime_s": planned["downtime_s"]}
+    return planned
 
 
 def receipt(server: str = "web-1", at: float = 0.0, seconds: float = 14.0, planned=None, **values):
