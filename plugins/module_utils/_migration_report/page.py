@@ -75,18 +75,24 @@ def _header(run: Run, summary: Summary) -> Markup:
 
 
 def _figures(summary: Summary) -> Markup:
-    bound = f"predicted {figures.seconds(summary.predicted_s)}, at least {figures.seconds(summary.lower_bound_s)}"
-    against = f"{figures.percent(summary.ratio)} of the prediction" if summary.ratio is not None else None
     serious = element("span", str(summary.serious), class_="failed") if summary.serious else "0"
     return element(
         "dl",
-        figure("Time of all", figures.seconds(summary.elapsed_s), join(element("span", bound), _line(against))),
+        figure("Time of all", figures.seconds(summary.elapsed_s), _planned(summary)),
         figure("Median error of the predictions", figures.percent(summary.prediction_error), "of the time of a server"),
         figure("Sent", figures.amount(summary.bytes) if summary.bytes else None, "at least, as Nova said last"),
         figure("Longest stand-still", figures.seconds(summary.longest_downtime_s), "as far as it was measured"),
         figure("Serious findings", serious, f"and {summary.harmless} harmless"),
         class_="figures",
     )
+
+
+def _planned(summary: Summary) -> Markup | None:
+    if summary.predicted_s is None:
+        return None
+    said = f"predicted {figures.seconds(summary.predicted_s)}, at least {figures.seconds(summary.lower_bound_s)}"
+    against = f"{figures.percent(summary.ratio)} of the prediction" if summary.ratio is not None else None
+    return join(said, _line(against))
 
 
 def _line(said: str | None) -> Markup | None:
