@@ -11,6 +11,11 @@ each the median of the last nine counts, so that one odd migration changes nothi
 
 By the series of _migration_model a guest with D below B has sent M / (1 - D / B) bytes after many rounds. Where the
 dirty rate was measured, M follows from it; otherwise M is what was stated, if as much was sent, and D follows.
+
+Where the bytes were not measured, bandwidth and dirty rate cannot be told apart, and only seconds are compared. A copy
+that took longer than predicted means that the path carried less, a shorter one that the guest sent less. Where the
+seconds of the copy were not measured either, what the whole took longer is preparing and tidying up, and a shorter
+whole means less of both. A downtime that was not measured teaches nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ _BANDWIDTH_SHARE = (0.05, 2.0)
 _SECONDS = (0.0, 600.0)
 _RATE = (0.0, 2.0**40)
 _FIGURES = ("bandwidth", "carried_share", "memory", "dirty_rate", "switch_s", "downtime_s", "total_s")
-_MEASURED = ("transferred", "copy_s", "downtime_s", "total_s")
+_OPTIONAL = ("transferred", "copy_s", "downtime_s", "dirty_rate")
 _LIVE = ("pre-copy", "auto-converge", "post-copy")
 
 
@@ -57,7 +62,8 @@ class Outcome:
     """A migration that ended: what the plan assumed of it, and what was measured.
 
     ``bandwidth`` is what was expected after ``carried_share``, the share of the hosts' bandwidth that had been learned
-    by then. ``memory`` is what the server was said to use. ``measured_copy_s`` is from the first byte to the last.
+    by then. ``memory`` is what the server was said to use, ``transferred`` the bytes that were predicted.
+    ``measured_copy_s`` is from the first byte to the last. What was not measured, or not said, is None.
     """
 
     server: str
@@ -71,20 +77,22 @@ class Outcome:
     switch_s: float
     downtime_s: float
     total_s: float
-    measured_bytes: float
-    measured_copy_s: float
-    measured_downtime_s: float
+    transferred: float | None
     measured_total_s: float
+    measured_bytes: float | None = None
+    measured_copy_s: float | None = None
+    measured_downtime_s: float | None = None
     measured_dirty_rate: float | None = None
-
-    @property
-    def carried(self) -> float:
-        return self.measured_bytes / self.measured_copy_s
 
     @property
     def error(self) -> float:
         """Of the predicted total time, as a share of the measured one."""
         return abs(self.total_s - self.measured_total_s) / self.measured_total_s
+
+    @property
+    def copy_s(self) -> float | None:
+        """The predicted time of copying."""
+        return self.transferred / self.bandwidth if self.transferred else None
 
 
 def outcome_of(entry: Mapping[str, t.Any]) -> Outcome:
@@ -92,19 +100,19 @@ def outcome_of(entry: Mapping[str, t.Any]) -> Outcome:
     thing = f"outcome of {entry.get('server', '?')}"
     try:
         assumed = {name: float(entry["assumed"][name]) for name in _FIGURES}
-        measured = {name: float(entry["measured"][name]) for name in _MEASURED}
+        total = float(entry["measured"]["total_s"])
+        measured = {name: _or_none(entry["measured"].get(name)) for name in _OPTIONAL}
         where = {name: str(entry[name]) for name in ("server", "source", "destination", "mode")}
-        rate = entry["measured"].get("dirty_rate")
-        dirty_rate = None if rate is None else float(rate)
+        transferred = _or_none(entry.get("transferred"))
     except KeyError as error:
         raise LifeboatError(thing, f"no {error.args[0]}", "all figures of an outcome", "Correct the entry.") from error
     except (TypeError, ValueError) as error:
         raise LifeboatError(thing, str(error), "numbers", "Correct the entry.") from error
-    divisors = {"total_s": measured["total_s"]}
+    divisors: dict[str, float | None] = {"total_s": total}
     if where["mode"] in _LIVE:
         divisors |= {name: measured[name] for name in ("transferred", "copy_s")} | {"bandwidth": assumed["bandwidth"]}
     for name, figure in divisors.items():
-        if not figure > 0:
+        if figure is not None and not figure > 0:
             raise LifeboatError(f"{name} of {thing}", str(figure), "more than 0", "Correct the entry.")
     return Outcome(
         server=where["server"],
@@ -118,12 +126,17 @@ def outcome_of(entry: Mapping[str, t.Any]) -> Outcome:
         switch_s=assumed["switch_s"],
         downtime_s=assumed["downtime_s"],
         total_s=assumed["total_s"],
+        transferred=transferred,
+        measured_total_s=total,
         measured_bytes=measured["transferred"],
         measured_copy_s=measured["copy_s"],
         measured_downtime_s=measured["downtime_s"],
-        measured_total_s=measured["total_s"],
-        measured_dirty_rate=dirty_rate,
+        measured_dirty_rate=measured["dirty_rate"],
     )
+
+
+def _or_none(value: t.Any) -> float | None:
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,24 +207,23 @@ class Estimates:
         if seen.mode not in _LIVE:
             return
         pair = f"{seen.source} -> {seen.destination}"
-        share = seen.carried_share * seen.carried / seen.bandwidth
-        last_round = max(0.0, seen.downtime_s - seen.switch_s)
-        switch = seen.measured_downtime_s - last_round
+        told = _told(seen)
         for what, value, bounds, before in (
-            ("bandwidth", share, _BANDWIDTH_SHARE, seen.carried_share),
-            ("switch_s", switch, _SECONDS, seen.switch_s),
-            ("setup_s", seen.measured_total_s - seen.measured_copy_s - switch, _SECONDS, self.defaults.setup_s),
+            ("bandwidth", told.share, _BANDWIDTH_SHARE, seen.carried_share),
+            ("switch_s", told.switch_s, _SECONDS, seen.switch_s),
+            ("setup_s", told.setup_s, _SECONDS, self.defaults.setup_s),
         ):
             self._add(what, pair, value, bounds, before)
             self._add(what, "", value, bounds)
         if seen.mode == "pre-copy":
-            memory, rate = _guest(seen)
-            self._add("memory", seen.server, memory, _RATE, seen.memory)
-            self._add("dirty_rate", seen.server, rate, _RATE, seen.dirty_rate)
+            self._add("memory", seen.server, told.memory, _RATE, seen.memory)
+            self._add("dirty_rate", seen.server, told.dirty_rate, _RATE, seen.dirty_rate)
 
     def _add(
-        self, what: str, subject: str, value: float, bounds: tuple[float, float], before: float | None = None
+        self, what: str, subject: str, value: float | None, bounds: tuple[float, float], before: float | None = None
     ) -> None:
+        if value is None:
+            return
         samples = self._samples.setdefault((what, subject), [])
         samples.append(min(bounds[1], max(bounds[0], value)))
         del samples[:-_LAST]
@@ -219,10 +231,63 @@ class Estimates:
             self._first.setdefault((what, subject), before)
 
 
-def _guest(seen: Outcome) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one outcome tells of its path and of its guest; None where it tells nothing."""
+
+    share: float | None = None
+    switch_s: float | None = None
+    setup_s: float | None = None
+    memory: float | None = None
+    dirty_rate: float | None = None
+
+
+def _told(seen: Outcome) -> _Told:
+    last_round = max(0.0, seen.downtime_s - seen.switch_s)
+    switch = None if seen.measured_downtime_s is None else seen.measured_downtime_s - last_round
+    rest = seen.measured_total_s - (seen.switch_s if switch is None else switch)
+    if seen.measured_copy_s is None:
+        return _by_total(seen, switch, rest)
+    setup = rest - seen.measured_copy_s
+    if seen.measured_bytes is None:
+        return _by_seconds(seen, seen.measured_copy_s, switch, setup)
+    carried = seen.measured_bytes / seen.measured_copy_s
+    memory, rate = _guest(seen, seen.measured_bytes, carried)
+    return _Told(seen.carried_share * carried / seen.bandwidth, switch, setup, memory, rate)
+
+
+def _by_seconds(seen: Outcome, copy_s: float, switch: float | None, setup: float) -> _Told:
+    """From the seconds of the copy, without its bytes."""
+    if seen.copy_s is None:
+        return _Told(switch_s=switch, setup_s=setup)
+    pace = copy_s / seen.copy_s
+    if pace > 1:
+        return _Told(share=seen.carried_share / pace, switch_s=switch, setup_s=setup)
+    return _Told(switch_s=switch, setup_s=setup, memory=pace * _expected_memory(seen))
+
+
+def _by_total(seen: Outcome, switch: float | None, rest: float) -> _Told:
+    """From the seconds of the whole; ``rest`` is what the switching over has left of them."""
+    if seen.copy_s is None:
+        return _Told(switch_s=switch)
+    expected_s = seen.total_s - seen.switch_s
+    if rest >= expected_s:
+        return _Told(switch_s=switch, setup_s=rest - seen.copy_s)
+    pace = max(0.0, rest) / expected_s
+    setup = pace * (expected_s - seen.copy_s)
+    return _Told(switch_s=switch, setup_s=setup, memory=pace * _expected_memory(seen))
+
+
+def _expected_memory(seen: Outcome) -> float:
+    """What was expected to be sent once, without what is sent again because the guest writes."""
+    again = min(1.0, seen.dirty_rate / seen.bandwidth)
+    return min(seen.memory, (seen.transferred or 0.0) * (1 - again))
+
+
+def _guest(seen: Outcome, sent: float, carried: float) -> tuple[float, float]:
     """Its memory in use and its dirty rate."""
     rate = seen.measured_dirty_rate
-    if rate is not None and rate < seen.carried:
-        return seen.measured_bytes * (1 - rate / seen.carried), rate
-    memory = min(seen.memory, seen.measured_bytes)
-    return memory, seen.carried * (1 - memory / seen.measured_bytes) if rate is None else rate
+    if rate is not None and rate < carried:
+        return sent * (1 - rate / carried), rate
+    memory = min(seen.memory, sent)
+    return memory, carried * (1 - memory / sent) if rate is None else rate

@@ -169,11 +169,17 @@ options:
   history:
     description:
       - What came of earlier steps, oldest first. Each is a step of RV(steps) with C(measured) added, a dictionary of
-        C(transferred) bytes, C(copy_s), C(downtime_s), C(total_s), and C(dirty_rate) where that was measured.
+        C(total_s) and, where they were measured, C(transferred) bytes, C(copy_s), C(downtime_s) and C(dirty_rate).
       - Bandwidths, times and dirty rates are corrected by the median of the last nine of a pair of hosts or a server.
     type: list
     elements: dict
     default: []
+  history_directory:
+    description:
+      - The directory of the receipts that the playbooks which move servers leave. The newest 200 receipts are taken
+        into O(history), before what is given there. What a receipt does not tell teaches nothing.
+      - A file that cannot be read is left out with a warning. A directory that does not exist is empty.
+    type: path
 notes:
   - Room on shared storage, NUMA nodes and what other filters of the scheduler ask for are not looked at.
   - For OpenStack it needs the role C(admin), and Nova 30 (2024.2) or later.
@@ -246,7 +252,7 @@ compatibility:
   type: list
   elements: dict
 learned:
-  description: What O(history) taught, of a C(subject), with C(before), C(after) and C(samples).
+  description: What the history taught, of a C(subject), with C(before), C(after) and C(samples).
   returned: success
   type: list
   elements: dict
@@ -263,7 +269,7 @@ summary:
     longest_downtime_s: {description: The longest of all downtimes., type: float, sample: 0.4}
     emptied_hosts: {description: Hosts without servers afterwards., type: list, elements: str, sample: [cmp1]}
     prediction_error:
-      description: The median error of the total times in O(history), as a share; null without one.
+      description: The median error of the total times in the history, as a share; null without one.
       type: float
       sample: 0.08
 """
@@ -274,12 +280,18 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_history import read_history
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model import Policy
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import OPENSTACK_OPTIONS, opened
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan import Goal, make_plan, plan_json
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, limits_of, moves_of
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import Defaults, Estimates, outcome_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import (
+    Defaults,
+    Estimates,
+    Outcome,
+    outcome_of,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 
@@ -311,6 +323,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "limits": _options("int", outgoing=1, incoming=1, link=4, total=50),
     "policy": _options("float", downtime_s=0.5, total_s=600.0, auto_converge=True, post_copy=False, cold=False),
     "history": {"type": "list", "elements": "dict", "default": []},
+    "history_directory": {"type": "path"},
 }
 RULES: dict[str, t.Any] = {
     "mutually_exclusive": [("cloud", "auth"), ("hosts", "path")],
@@ -352,10 +365,20 @@ def fleet(params: dict[str, t.Any]) -> Fleet:
         return fleet_from(cloud, params["assumed"], params["shared_storage"])
 
 
+def learned(module: AnsibleModule) -> tuple[Outcome, ...]:
+    """What came of earlier steps by their receipts."""
+    if module.params["history_directory"] is None:
+        return ()
+    history = read_history(Path(module.params["history_directory"]))
+    for reason in history.unread:
+        module.warn(reason)
+    return history.outcomes
+
+
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     limits, assumed = limits_of(params["limits"]), params["assumed"]
-    outcomes = [outcome_of(entry) for entry in params["history"]]
+    outcomes = [*learned(module), *(outcome_of(entry) for entry in params["history"])]
     of = fleet(params)
     goal = Goal(
         params["goal"],

@@ -99,7 +99,7 @@ def test_lessons_say_what_was_before_and_what_is_now():
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        ({**ENTRY, "measured": {}}, "no transferred"),
+        ({**ENTRY, "measured": {}}, "no total_s"),
         ({**ENTRY, "assumed": None}, "numbers"),
         (entry(copy_s=0), "copy_s of outcome of web: found 0"),
         (entry(assumed={"bandwidth": 0}), "bandwidth of outcome of web: found 0"),

@@ -57,7 +57,7 @@ def read_drill(place: str, value: object) -> Drill:
         probes=fields.take_each("probes", _read_probe),
         limit=fields.take_or_none("limit_s", as_interval),
         limit_formula=fields.take_or_none("limit_formula", as_text),
-        limit_probe=fields.take_or_none("limit_probe", as_text) if "limit_probe" in fields else None,
+        limit_probe=fields.take_if_there("limit_probe", as_text),
         ratio_to_limit=fields.take_or_none("ratio_to_limit", as_amount),
         recovery=fields.take_or_none("recovery_s", as_amount),
         audits=fields.take_each("audits", _read_audit),
@@ -242,7 +242,7 @@ def _read_event(place: str, value: object) -> Event:
     event = Event(
         at=fields.take("at", as_amount),
         what=fields.take("what", as_text),
-        host=fields.take_or_none("host", as_text) if "host" in fields else None,
+        host=fields.take_if_there("host", as_text),
     )
     fields.refuse_others()
     return event

@@ -45,6 +45,22 @@ def count(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}".replace(",", "\u202f")
 
 
+def amount(value: float | None) -> str:
+    """Bytes with their unit: 358 MiB, 1.31 GiB."""
+    if value is None:
+        return NOTHING
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{number(value)} {unit}"
+        value /= 1024
+    return f"{number(value)} TiB"
+
+
+def percent(share: float | None) -> str:
+    """A share in percent: 8 %, 131 %."""
+    return NOTHING if share is None else f"{100 * share:.0f} %"
+
+
 def offset(at: float, origin: float) -> str:
     """A moment relative to another: +1.31 s."""
     distance = at - origin

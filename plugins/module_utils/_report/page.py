@@ -15,31 +15,23 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._report.charts impo
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.history import Figures
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.markup import Content, Markup, element, join
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Drill, Report, Verdict
-from ansible_collections.lifeboat.cloud.plugins.module_utils._report.section import (
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.parts import (
     badge,
-    broken,
-    drill_section,
+    document,
     facts,
-    moved,
+    figure,
     table,
+    tally,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._report.style import STYLE
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.section import broken, drill_section, moved
 
 Trends = t.Mapping[str, t.Sequence[Figures]]
 
 
 def report_page(report: Report, trends: Trends) -> str:
     """The page. ``trends`` has the earlier figures of each drill by its name, oldest first."""
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'"),
-        element("title", f"Failure drills {report.run}"),
-        element("style", Markup(STYLE)),
-    )
-    main = element(
-        "main",
+    return document(
+        f"Failure drills {report.run}",
         _header(report),
         _key_figures(report),
         _attention(report),
@@ -53,7 +45,6 @@ def report_page(report: Report, trends: Trends) -> str:
         *(drill_section(drill) for drill in report.drills),
         _footer(),
     )
-    return f"<!DOCTYPE html>\n{element('html', head, element('body', main), lang='en')}\n"
 
 
 def _header(report: Report) -> Markup:
@@ -68,25 +59,7 @@ def _header(report: Report) -> Markup:
         element("p", f"lifeboat.cloud, run {report.run}", class_="eyebrow"),
         element("h1", title if total else "No drill has run"),
         element("p", f"{figures.moment(report.started_at)} to {figures.moment(report.finished_at)}", class_="lead"),
-        element(
-            "div",
-            *(element("span", class_=name, style=f"flex:{count}") for name, count in counts.items() if count),
-            class_="tally",
-            aria_hidden="true",
-        ),
-        element(
-            "ul",
-            *(
-                element(
-                    "li",
-                    element("b", str(count), class_=name if count else None),
-                    name,
-                    class_=None if count else "none",
-                )
-                for name, count in counts.items()
-            ),
-            class_="counts",
-        ),
+        tally((name, name, count) for name, count in counts.items()),
     )
 
 
@@ -109,33 +82,27 @@ def _key_figures(report: Report) -> Markup:
     acknowledged, lost = sum(one.acknowledged for one in ledgers), sum(one.lost for one in ledgers)
     return element(
         "dl",
-        _figure(
+        figure(
             "Acknowledged writes lost",
             element("span", figures.count(lost), class_="failed" if lost else None) if ledgers else figures.NOTHING,
             f"of {figures.count(acknowledged)} acknowledged" if ledgers else "no ledger was kept",
         ),
-        _figure(
+        figure(
             "Longest outage with a bound",
             figures.seconds(longest[1].longest_outage) if longest else None,
-            longest and longest[0],
+            _link(longest[0]) if longest else None,
         ),
-        _figure(
+        figure(
             "Closest to its limit",
             f"{nearest.ratio_to_limit:.0%}" if nearest and nearest.ratio_to_limit is not None else None,
-            nearest,
+            _link(nearest) if nearest else None,
         ),
-        _figure("Slowest recovery", figures.seconds(slowest.recovery) if slowest else None, slowest),
+        figure(
+            "Slowest recovery",
+            figures.seconds(slowest.recovery) if slowest else None,
+            _link(slowest) if slowest else None,
+        ),
         class_="figures",
-    )
-
-
-def _figure(name: str, value: Content, note: str | Drill | None) -> Markup:
-    said = _link(note) if isinstance(note, Drill) else note
-    return element(
-        "div",
-        element("dt", name),
-        element("dd", value or figures.NOTHING, element("small", said) if said else None),
-        class_="card",
     )
 
 
@@ -154,7 +121,7 @@ def _attention(report: Report) -> Markup | None:
     items = [
         element(
             "li",
-            badge(drill.verdict),
+            badge(drill.verdict.value, drill.verdict.value),
             element("div", _link(drill), element("div", " ".join(drill.reasons), class_="soft")),
         )
         for drill in others
@@ -183,7 +150,7 @@ def _overview_row(drill: Drill, before: t.Sequence[Figures]) -> list[Content]:
     outage = figures.interval(probe.longest_outage_lower, probe.longest_outage) if probe else figures.NOTHING
     return [
         element("div", _link(drill), element("small", _done(drill)), class_="name"),
-        badge(drill.verdict),
+        badge(drill.verdict.value, drill.verdict.value),
         join(
             element("span", outage, class_="alarm" if probe and drill.exceeded_by(probe) else None),
             element("small", figures.phrase(probe.name)) if probe else None,

@@ -106,6 +106,10 @@ class Fields:
         """The field ``key``, which must be there and may be null."""
         return self.take(key, lambda place, value: None if value is None else read(place, value))
 
+    def take_if_there(self, key: str, read: t.Callable[[str, object], Value]) -> Value | None:
+        """The field ``key``, which may be null or missing."""
+        return self.take_or_none(key, read) if key in self else None
+
     def take_each(self, key: str, read: t.Callable[[str, object], Value]) -> tuple[Value, ...]:
         """Every item of the list ``key``."""
         items = self.take(key, as_items)

@@ -6,18 +6,12 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report import figures
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.charts import scale_chart
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.markup import Content, Markup, element, join
-from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Drill, Fault, Move, Probe, Verdict
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Drill, Fault, Move, Probe
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.parts import badge, facts, headed, scrolled, table
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.timeline import drawing
-
-
-def badge(verdict: Verdict) -> Markup:
-    """The verdict as a word in its colour and border."""
-    return element("span", verdict.value, class_=f"badge {verdict.value}")
 
 
 def broken(fault: Fault | None) -> str:
@@ -37,31 +31,6 @@ def moved(move: Move) -> str:
     return f"{figures.phrase(move.kind)} migration{way}, in {figures.seconds(move.ended_at - move.began_at)}{predicted}"
 
 
-def facts(pairs: t.Iterable[tuple[str, Content]]) -> Markup:
-    """Names and what they are; a pair without content is left out."""
-    return element(
-        "dl",
-        *(join(element("dt", name), element("dd", content)) for name, content in pairs if content),
-        class_="facts",
-    )
-
-
-def table(heads: t.Sequence[str], rows: t.Iterable[t.Sequence[Content]], numbers: t.Container[int] = ()) -> Markup:
-    """A table; the columns whose places are in ``numbers`` are set to the right."""
-
-    def cells(tag: str, contents: t.Sequence[Content]) -> Markup:
-        return element(
-            "tr",
-            *(
-                element(tag, content, class_="number" if place in numbers else None)
-                for place, content in enumerate(contents)
-            ),
-        )
-
-    head, body = element("thead", cells("th", heads)), element("tbody", *(cells("td", row) for row in rows))
-    return element("div", element("table", head, body), class_="scroll")
-
-
 def drill_section(drill: Drill) -> Markup:
     """Everything that is known about one drill."""
     return element(
@@ -69,7 +38,7 @@ def drill_section(drill: Drill) -> Markup:
         element(
             "header",
             element("h3", figures.phrase(drill.name)),
-            badge(drill.verdict),
+            badge(drill.verdict.value, drill.verdict.value),
             element("small", f"{figures.moment(drill.started_at)}, {figures.seconds(_duration(drill))}"),
         ),
         element("p", drill.says, class_="says"),
@@ -77,14 +46,14 @@ def drill_section(drill: Drill) -> Markup:
         if drill.reasons
         else None,
         facts(_facts(drill)),
-        _headed("What clients saw", _scrolled(drawing(drill))),
-        _headed("Measured against allowed", _scrolled(_scale(drill))),
-        _headed("Probes", _probes(drill)),
-        _headed("Ledgers", _ledgers(drill)),
-        _headed("Servers", _servers(drill.move)),
-        _headed("Refusals", _refusals(drill.move)),
-        _headed("Proof of fault", _proof(drill.fault)),
-        _headed("Audits", _audits(drill)),
+        headed("What clients saw", scrolled(drawing(drill))),
+        headed("Measured against allowed", scrolled(_scale(drill))),
+        headed("Probes", _probes(drill)),
+        headed("Ledgers", _ledgers(drill)),
+        headed("Servers", _servers(drill.move)),
+        headed("Refusals", _refusals(drill.move)),
+        headed("Proof of fault", _proof(drill.fault)),
+        headed("Audits", _audits(drill)),
         _events(drill),
         id=f"drill-{drill.name}",
         class_="drill card",
@@ -93,14 +62,6 @@ def drill_section(drill: Drill) -> Markup:
 
 def _duration(drill: Drill) -> float:
     return max(0.0, drill.finished_at - drill.started_at)
-
-
-def _headed(heading: str, content: Markup | None) -> Markup | None:
-    return join(element("h4", heading), content) if content else None
-
-
-def _scrolled(content: Markup | None) -> Markup | None:
-    return element("div", content, class_="scroll") if content else None
 
 
 def _facts(drill: Drill) -> list[tuple[str, Content]]:

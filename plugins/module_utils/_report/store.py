@@ -9,7 +9,6 @@ DIRECTORY/RUN/{report.json,report.html,junit.xml,metrics.prom}, DIRECTORY/histor
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.entry import read_drill
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.files import content_of, replace
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.history import (
     earlier,
     figures_of,
@@ -83,7 +83,7 @@ def plan_entry(directory: Path, run: str, document: Document, environment: Docum
     others = [old for old in recorded if old.drill.name != entry.drill.name]
     drills = sorted([*others, entry], key=lambda one: (one.drill.started_at, one.drill.name))
     report = Report(run, facts | environment, tuple(one.drill for one in drills))
-    history = with_figures(read_history(_read(paths.history) or ""), figures_of(run, entry.drill))
+    history = with_figures(read_history(content_of(paths.history) or ""), figures_of(run, entry.drill))
     trends = {drill.name: earlier(history, run, drill) for drill in report.drills}
     wanted = (
         (paths.report, _report_json(report, [one.document for one in drills])),
@@ -95,7 +95,7 @@ def plan_entry(directory: Path, run: str, document: Document, environment: Docum
     return Plan(
         paths=paths,
         report=report,
-        stale=tuple((path, content) for path, content in wanted if _read(path) != content),
+        stale=tuple((path, content) for path, content in wanted if content_of(path) != content),
         link_to=_link_to(paths.latest, run),
         before=next((old.document for old in recorded if old.drill.name == entry.drill.name), None),
     )
@@ -106,7 +106,7 @@ def carry_out(plan: Plan) -> None:
     try:
         plan.paths.report.parent.mkdir(parents=True, exist_ok=True)
         for path, content in plan.stale:
-            _write(path, content)
+            replace(path, content)
         if plan.link_to:
             _link(plan.paths.latest, plan.link_to)
     except OSError as error:
@@ -132,20 +132,9 @@ def _paths(directory: Path, run: str) -> Paths:
     )
 
 
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise LifeboatError(
-            str(path), str(error), "a readable UTF-8 file", "Move it away or choose another directory."
-        ) from error
-
-
 def _read_report(path: Path) -> tuple[Document, list[Recorded]]:
     """The environment and the drills of an existing report; both empty when there is none yet."""
-    text = _read(path)
+    text = content_of(path)
     if text is None:
         return {}, []
     try:
@@ -180,21 +169,6 @@ def _report_json(report: Report, drills: list[Document]) -> str:
     spread = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     # A row of numbers belongs on one line; texts are safe, for JSON escapes their line breaks.
     return _ROW.sub(lambda row: f"[{' '.join(row[1].split())}]", spread) + "\n"
-
-
-def _write(path: Path, content: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
 
 
 def _link_to(latest: Path, run: str) -> str | None:

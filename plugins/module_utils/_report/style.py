@@ -63,6 +63,7 @@ code { font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace; overflow-wrap:
 .attention { padding: 6px 20px; list-style: none; }
 .attention li { display: grid; grid-template-columns: 92px 1fr; gap: 4px 14px; padding: 12px 0; }
 .attention li + li { border-top: 1px solid var(--rule); }
+.attention.long li { grid-template-columns: 172px 1fr; }
 .attention a { font-weight: 600; }
 
 .passed { color: var(--passed); } .failed { color: var(--failed); } .void { color: var(--void); }
@@ -81,6 +82,9 @@ td { vertical-align: top; }
 tbody tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { padding-left: 20px; }
 th:last-child, td:last-child { padding-right: 20px; }
+tr.open > td { border-bottom: 0; padding-bottom: 0; }
+tr.open + tr > td { padding-top: 4px; }
+tr.open + tr details { margin-top: 0; }
 .number { text-align: right; white-space: nowrap; }
 td small { display: block; line-height: 1.4; }
 .overview th, .overview td { padding-left: 9px; padding-right: 9px; }
@@ -145,7 +149,7 @@ footer p + p { margin-top: 8px; }
   h1 { font-size: 27px; }
   .drill { padding: 20px 16px; }
   .drill .scroll { margin: 0 -16px; padding: 0 16px; }
-  .attention li { grid-template-columns: 1fr; }
+  .attention li, .attention.long li { grid-template-columns: 1fr; }
 }
 @media print {
   :root {

@@ -20,9 +20,11 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._report.charts impo
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.markup import Markup, element, join
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Bin, Drill, Event, Outage, Probe
 
-_WIDTH, _LEFT, _RIGHT = 1180.0, 170.0, 1168.0
+# Of a drawing: its width, and where its axis begins and ends; of a letter, its width.
+WIDTH, LEFT, RIGHT = 1180.0, 170.0, 1168.0
+LETTER = 6.9
 _LANE, _LANE_STEP = 44.0, 72.0
-_LABEL_ROW, _LETTER = 16.0, 6.9
+_LABEL_ROW = 16.0
 _MOST_COLUMNS = 320
 _MOST_ROWS = 7
 
@@ -38,7 +40,7 @@ class Axis:
     def x(self, at: float) -> float:
         """The place of a moment, kept inside the drawing."""
         inside = min(max(at, self.start), self.end)
-        return _LEFT + (inside - self.start) / (self.end - self.start) * (_RIGHT - _LEFT)
+        return LEFT + (inside - self.start) / (self.end - self.start) * (RIGHT - LEFT)
 
 
 # What happened, when it began and when it ended; None when nobody saw it end.
@@ -71,8 +73,8 @@ def drawing(drill: Drill) -> Markup | None:
         *_bands(drill, axis, top, bottom),
         *(_event_line(label, top, bottom) for label in labels),
         *(_event_name(label) for label in labels),
-        _axis(axis, bottom),
-        viewBox=f"0 0 {_WIDTH:g} {bottom + 40:g}",
+        axis_line(axis, bottom),
+        viewBox=f"0 0 {WIDTH:g} {bottom + 40:g}",
         class_="wide",
         role="img",
     )
@@ -118,8 +120,8 @@ def packed(wanted: t.Sequence[tuple[float, str]]) -> list[Label]:
     ends: list[list[tuple[float, float]]] = []
     labels = []
     for x, content in wanted:
-        width = len(content) * _LETTER + 10
-        left = x + 5 if x + 5 + width <= _WIDTH else max(0.0, x - 5 - width)
+        width = len(content) * LETTER + 10
+        left = x + 5 if x + 5 + width <= WIDTH else max(0.0, x - 5 - width)
         row = next((index for index, taken in enumerate(ends) if _free(taken, left, left + width)), len(ends))
         if row < _MOST_ROWS:
             if row == len(ends):
@@ -168,7 +170,7 @@ def _bands(drill: Drill, axis: Axis, top: float, bottom: float) -> list[Markup]:
 
 def _edges(band: Band, axis: Axis) -> tuple[float, float]:
     _what, start, end = band
-    return axis.x(start), axis.x(end) if end is not None else _RIGHT
+    return axis.x(start), axis.x(end) if end is not None else RIGHT
 
 
 def _band(band: Band, axis: Axis, top: float, bottom: float) -> Markup:
@@ -183,12 +185,13 @@ def _band_name(band: Band, axis: Axis, y: float) -> Markup:
     what, start, end = band
     said = f"{what}, {'not healed' if end is None else figures.seconds(end - start)}"
     left, right = _edges(band, axis)
-    fits = right - left > len(said) * _LETTER + 12
+    fits = right - left > len(said) * LETTER + 12
     place, anchor = (right - 6, "end") if fits else (left + 6, None)
     return element("text", said, x=place, y=y, text_anchor=anchor, class_="fault-label")
 
 
-def _axis(axis: Axis, y: float) -> Markup:
+def axis_line(axis: Axis, y: float) -> Markup:
+    """The line below a drawing with its seconds."""
     ticks = nice_ticks(axis.start - axis.origin, axis.end - axis.origin, 10)
     marks = [
         join(
@@ -198,7 +201,7 @@ def _axis(axis: Axis, y: float) -> Markup:
         for tick in ticks
         for x in [axis.x(axis.origin + tick)]
     ]
-    return join(element("line", x1=_LEFT, x2=_RIGHT, y1=y, y2=y, class_="event"), *marks)
+    return join(element("line", x1=LEFT, x2=RIGHT, y1=y, y2=y, class_="event"), *marks)
 
 
 def _distance(tick: float) -> str:
@@ -212,7 +215,7 @@ def _lane(probe: Probe, axis: Axis, top: float) -> Markup:
     return join(
         element("text", figures.phrase(probe.name), x=0, y=top + 18, class_="strong"),
         element("text", note, x=0, y=top + 35),
-        element("rect", x=_LEFT, y=top, width=_RIGHT - _LEFT, height=_LANE, rx=3, class_="lane"),
+        element("rect", x=LEFT, y=top, width=RIGHT - LEFT, height=_LANE, rx=3, class_="lane"),
         *_columns(probe, axis, top, scale),
         _slo(probe, top, scale),
         *_outages(probe, axis, top + _LANE + 7),
@@ -223,7 +226,7 @@ def _slo(probe: Probe, top: float, scale: float) -> Markup | None:
     if probe.slo is None:
         return None
     y = top + _LANE - _height(1000 * probe.slo, scale)
-    return element("line", x1=_LEFT, x2=_RIGHT, y1=y, y2=y, class_="slo")
+    return element("line", x1=LEFT, x2=RIGHT, y1=y, y2=y, class_="slo")
 
 
 def _height(milliseconds: float, scale: float) -> float:
@@ -255,7 +258,7 @@ def _box(left: float, top: float, width: float, height: float) -> str:
 def _outages(probe: Probe, axis: Axis, y: float) -> list[Markup]:
     """A thin line as long as an outage's upper end, a thick one as long as its lower; labelled while there is room."""
     drawn: list[Markup] = []
-    free_from = _LEFT
+    free_from = LEFT
     for outage in probe.outages:
         left, right = _reach(outage, axis)
         drawn.append(element("line", x1=left, x2=max(right, left + 1.5), y1=y, y2=y, class_="outage"))
@@ -265,11 +268,11 @@ def _outages(probe: Probe, axis: Axis, y: float) -> list[Markup]:
         )
         said = figures.interval(outage.lower, outage.upper)
         place, below = max(right, certain[1]) + 6, 4
-        if place + len(said) * _LETTER > _WIDTH:
-            place, below = min(left, _WIDTH - len(said) * _LETTER), 17
+        if place + len(said) * LETTER > WIDTH:
+            place, below = min(left, WIDTH - len(said) * LETTER), 17
         if place >= free_from:
             drawn.append(element("text", said, x=place, y=y + below, class_="outage-label"))
-            free_from = place + len(said) * _LETTER + 8
+            free_from = place + len(said) * LETTER + 8
     return drawn
 
 
