@@ -15,6 +15,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import
     MovedBy,
     MoveEnd,
     MoveKind,
+    MovePhase,
     OnTimeout,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
@@ -29,9 +30,11 @@ if t.TYPE_CHECKING:
 class Move:
     """Servers of the drill's own that are moved from one hypervisor.
 
-    ``within`` is seconds; ``writes`` MiB of memory that the guests go on rewriting meanwhile; ``killed`` whether the
-    playbook is killed in the middle and run again; ``without`` the prerequisites that are taken away in turn, for each
-    of which the migration must be refused.
+    ``within`` is seconds for each server, and as many again after ``on_timeout: force``. ``writes`` is MiB of memory
+    that the guests go on rewriting meanwhile, ``link`` MiB per second that the migration may send (0: no limit),
+    ``phase`` what is waited for before it is disturbed. ``killed`` says whether the playbook is killed in the middle
+    and run again, ``without`` names the prerequisites that are taken away in turn, for each of which the migration
+    must be refused.
     """
 
     kind: MoveKind = MoveKind.LIVE
@@ -42,6 +45,8 @@ class Move:
     within: float = 300.0
     on_timeout: OnTimeout = OnTimeout.ABORT
     writes: int = 0
+    link: int = 0
+    phase: MovePhase = MovePhase.COPYING
     killed: bool = False
     ends: MoveEnd = MoveEnd.MOVED
     without: tuple[str, ...] = ()
@@ -70,6 +75,8 @@ def read_move(fields: Fields) -> Move:
         within=fields.duration("within") if "within" in fields else usual.within,
         on_timeout=fields.word("on_timeout", OnTimeout, "end of a slow migration", usual.on_timeout),
         writes=fields.count_or_none("writes") or usual.writes,
+        link=fields.count_or_none("link") or usual.link,
+        phase=fields.word("phase", MovePhase, "phase of a live migration", usual.phase),
         killed=fields.flag("killed", usual.killed),
         ends=fields.word("ends", MoveEnd, "end", usual.ends),
         without=fields.texts("without"),
@@ -90,6 +97,10 @@ def _check_sense(fields: Fields, move: Move) -> None:
         refuse("kind", move.kind, "live, as the playbook moves servers that run")
     if move.after_cold is AfterCold.REVERT and (move.kind, move.ends) != (MoveKind.COLD, MoveEnd.STAYED):
         refuse("after_cold", move.after_cold, "a cold migration that ends with the server where it was")
+    if move.phase is MovePhase.POST_COPY and move.on_timeout is not OnTimeout.FORCE:
+        refuse("on_timeout", move.on_timeout, "force, which is how post-copy is asked for")
+    if move.link and (move.by is MovedBy.PLAYBOOK or move.kind is MoveKind.COLD):
+        refuse("link", move.link, "a live migration by the module, whose speed can be set")
     if move.without and move.ends is not MoveEnd.STAYED:
         refuse("ends", move.ends, "stayed, since every migration must be refused")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import Destination, MoveEnd
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import Destination, MoveEnd, OnTimeout
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import MovedServer, Refused
 
 if t.TYPE_CHECKING:
@@ -36,6 +36,8 @@ def doubts(move: Move, moved: model.Move) -> Iterator[Doubt]:
         yield from _of_server(move, server, moved.found)
     yield from _of_refusals(move, moved.refused)
     took, bound = moved.ended_at - moved.began_at, move.within * move.servers
+    if move.on_timeout is OnTimeout.FORCE:
+        bound += move.within
     if move.ends is MoveEnd.MOVED and not move.killed and took > bound:
         yield Doubt(f"The migration took {took:.1f} s, bound {bound:.1f} s.")
     if moved.interrupted_at is not None and moved.interrupted_at > moved.ended_at:

@@ -79,6 +79,13 @@ class MoveEnd(enum.StrEnum):
     LOST = "lost"
 
 
+class MovePhase(enum.StrEnum):
+    """When a live migration is disturbed: while memory is copied, or while the server runs on without all of it."""
+
+    COPYING = "copying"
+    POST_COPY = "post_copy"
+
+
 class AfterCold(enum.StrEnum):
     """What becomes of a cold migration that has arrived."""
 

@@ -131,6 +131,8 @@ def test_every_moving_drill_of_the_catalogue_is_valid_and_is_none_of_the_control
         (None, {"kind": "cold", "after_cold": "revert"}, "server where it was"),
         (None, {"without": ["rights"]}, "every migration must be refused"),
         (None, {"killed": "yes"}, "true or false"),
+        (None, {"phase": "post_copy"}, "expected force"),
+        (None, {"link": 8, "kind": "cold"}, "whose speed can be set"),
         ({"form": "power_off", "pick": "vip_holder"}, {}, "move_destination"),
         ({"form": "crash", "component": "database", "pick": "move_source"}, {}, "power_off"),
     ],
