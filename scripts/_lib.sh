@@ -95,6 +95,9 @@ drill_round() {
   STOLEN=$((100 * (stolen_then - stolen) / (all_then - all + 1)))
 }
 
+# Without servers to move, the drills that move them would be refused.
+control_plane_drills=(-e "{\"drill_catalogue\": [\"$ROOT/roles/drill/files/catalogue\"]}")
+
 # drill_and_repeat DRILLS TIMES [ARGUMENT...]: drills in one report. What has not passed is run again up to TIMES times,
 # because other work on the machine spoils measurements. A drill that is void even then has told nothing, nor has one that failed
 # while other machines took a tenth of the processors or more; any other verdict than passed is an error.

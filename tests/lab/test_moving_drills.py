@@ -1,0 +1,138 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every drill that moves servers passes, and fails for the right reason when what it shows is taken away."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from standing_lab import ROOT, ansible, drill, play
+
+SABOTAGE = Path(__file__).parent / "sabotage"
+MOVING = ROOT / "roles/drill/files/moving"
+# The lab shares its machine with other work.
+BUSY = ("-e", "drill_allowance=2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servers() -> Iterator[None]:
+    """What the drills' servers are made from; afterwards they are taken away."""
+    play("guest_image")
+    play("cloud_content")
+    yield
+    of_drills = {
+        "first_server_name": "drill",
+        "first_server_count": 10,
+        "first_server_volume_gib": 0,
+        "first_server_network": {"name": "drill", "cidr": "192.168.78.0/24"},
+    }
+    play("first_server", "-e", json.dumps({"first_server_state": "absent", **of_drills}))
+
+
+def rehearse(name: str, *arguments: str, **variables: object) -> tuple[str, str]:
+    """Verdict and reasons of a drill with something taken away."""
+    entry = drill(name, *BUSY, *arguments, "-e", json.dumps(variables))
+    reasons = entry["reasons"]
+    assert isinstance(reasons, list)
+    return str(entry["verdict"]), " ".join(reasons)
+
+
+@pytest.fixture
+def altered(tmp_path: Path) -> t.Callable[..., tuple[str, str]]:
+    """Rehearses a drill whose move or fault has other values."""
+
+    def run(name: str, fault: dict[str, object] | None = None, **move: object) -> tuple[str, str]:
+        wanted = yaml.safe_load((MOVING / f"{name}.yml").read_text(encoding="utf-8"))
+        wanted["move"] |= move
+        if fault:
+            wanted["fault"] |= fault
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
+        return rehearse(name, drill_catalogue=[str(tmp_path)])
+
+    return run
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in MOVING.glob("*.yml")))
+def test_the_drill_passes(name: str) -> None:
+    entry = drill(name, *BUSY)
+    assert entry["verdict"] == "passed", entry["reasons"]
+
+
+def test_a_server_that_is_restarted_is_not_the_same_boot() -> None:
+    verdict, reasons = rehearse("live_to_named_host", drill_before_fault=str(SABOTAGE / "restart_the_guest.yml"))
+    assert verdict == "failed"
+    assert "booted 1 times meanwhile, bound 0" in reasons and "session lost" in reasons
+
+
+def test_nova_finds_no_host() -> None:
+    sabotage = SABOTAGE / "close_the_destination.yml"
+    try:
+        verdict, reasons = rehearse("live_to_any_host", drill_before_fault=str(sabotage))
+    finally:
+        for host in ("cmp1", "cmp2"):
+            play("maintenance", "-e", f"maintenance_host={host}", "-e", "maintenance_state=end")
+    assert verdict == "failed" and "had to go to another host" in reasons
+
+
+def test_a_load_without_any_force(altered: t.Callable[..., tuple[str, str]]) -> None:
+    verdict, reasons = altered("live_under_memory_load", link=4, within="10s", on_timeout="abort")
+    assert verdict == "failed" and "had to go to" in reasons
+
+
+def test_a_migration_that_is_not_given_up(altered: t.Callable[..., tuple[str, str]]) -> None:
+    verdict, reasons = altered("live_aborted", within="120s", writes=0, link=0)
+    assert verdict == "failed" and "had to stay on" in reasons
+
+
+def test_a_cold_migration_without_keys() -> None:
+    keys = "/var/lib/nova/.ssh"
+    try:
+        verdict, reasons = rehearse("cold_confirmed", drill_before_fault=str(SABOTAGE / "take_novas_keys.yml"))
+    finally:
+        ansible("hypervisor", "ansible.builtin.shell", f"[ ! -e {keys}.kept ] || mv -T {keys}.kept {keys}")
+    assert verdict == "failed" and "had to go to" in reasons
+
+
+def test_a_cold_migration_that_is_confirmed_does_not_come_back(altered: t.Callable[..., tuple[str, str]]) -> None:
+    verdict, reasons = altered("cold_reverted", after_cold="confirm")
+    assert verdict == "failed" and "had to stay on" in reasons
+
+
+def test_a_source_that_is_lost_takes_its_server_with_it(altered: t.Callable[..., tuple[str, str]]) -> None:
+    verdict, reasons = altered("destination_lost_while_copying", fault={"pick": "move_source"})
+    assert verdict == "failed" and "guest_counter: booted" in reasons or "session lost" in reasons
+
+
+def test_a_post_copy_that_ends_before_its_host_costs_nothing(altered: t.Callable[..., tuple[str, str]]) -> None:
+    verdict, reasons = altered("destination_lost_in_post_copy", fault={"pick": "move_source"}, link=64)
+    assert verdict in {"missed", "failed"} and "did not cost" in reasons or "ended before" in reasons
+
+
+def test_a_killed_run_that_nobody_runs_again() -> None:
+    verdict, reasons = rehearse("control_node_killed", drill_run_again=False)
+    assert verdict == "failed" and "had to go to" in reasons
+
+
+def test_a_host_that_takes_no_more_servers() -> None:
+    try:
+        verdict, reasons = rehearse(
+            "ten_servers_drained", drill_before_fault=str(SABOTAGE / "close_the_destination.yml")
+        )
+    finally:
+        for host in ("cmp1", "cmp2"):
+            play("maintenance", "-e", f"maintenance_host={host}", "-e", "maintenance_state=end")
+    assert verdict == "failed" and "had to go to" in reasons
+
+
+def test_a_migration_that_lacks_nothing_is_not_refused() -> None:
+    allowed = {"rights": {"cloud": "admin", "expected": "403"}}
+    defaults = yaml.safe_load((ROOT / "roles/drill/defaults/main.yml").read_text(encoding="utf-8"))
+    verdict, reasons = rehearse("migration_refused", drill_prerequisites=defaults["drill_prerequisites"] | allowed)
+    assert verdict == "failed"
+    assert "Without rights the migration was not refused" in reasons and "had to stay on" in reasons
