@@ -90,6 +90,7 @@ def moved(host: str | None = "cmp2", status: str = "ACTIVE", **changes: t.Any) -
         "ended_at": ENDED,
         "interrupted_at": None,
         "predicted_s": 8.5,
+        "measured_s": 9.5,
         "found": "",
         "refused": [],
         "servers": [{"name": "drill-1", "source": "cmp1", "destination": "cmp2", "host": host, "status": status}],
@@ -189,7 +190,7 @@ def test_a_server_that_arrived_and_forgot_nothing_passes() -> None:
     entry = judged(drill(), moved(), guest())
     assert (entry["verdict"], entry["reasons"], entry["fault"]) == ("passed", [], None)
     shown = str(drill_section(read_entry("entry", entry)))
-    assert "drill-1 from cmp1 to cmp2, in 10" in shown and "8.5" in shown
+    assert "drill-1 from cmp1 to cmp2 in 9.5" in shown and "8.5" in shown
 
 
 LANDED = {"host": "cmp2", "landed": True, "active": None, "evidence": "off", "injected_at": 1015.0, "healed_at": 1025.0}

@@ -120,6 +120,7 @@ def _read_move(place: str, value: object) -> Move:
         ended_at=fields.take("ended_at", as_amount),
         interrupted_at=fields.take_or_none("interrupted_at", as_amount),
         predicted_s=fields.take_or_none("predicted_s", as_amount),
+        measured_s=fields.take_or_none("measured_s", as_amount),
         found=fields.take("found", as_text),
         refused=fields.take_each("refused", _read_refused),
     )

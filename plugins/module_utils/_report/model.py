@@ -73,7 +73,8 @@ class Refused:
 class Move:
     """What was moved, from when to when, when it was disturbed (None: not at all), and what was said at last.
 
-    ``predicted_s`` is what the planner had foretold for the whole, None where it was not asked.
+    ``predicted_s`` is what the planner had foretold for the whole and ``measured_s`` what whoever moved them measured,
+    without the drill's own work; None where nothing was said.
     """
 
     kind: str
@@ -82,6 +83,7 @@ class Move:
     ended_at: float
     interrupted_at: float | None
     predicted_s: float | None
+    measured_s: float | None
     found: str
     refused: tuple[Refused, ...]
 

@@ -24,11 +24,12 @@ def broken(fault: Fault | None) -> str:
 
 
 def moved(move: Move) -> str:
-    """What was moved, in words: live migration of web-1 from cmp1 to cmp2, in 9.1 s (7.9 s predicted)."""
+    """What was moved, in words: live migration of web-1 from cmp1 to cmp2 in 9.1 s, 7.9 s predicted."""
     first, names = move.servers[0] if move.servers else None, ", ".join(server.name for server in move.servers)
     way = f" of {names} from {first.source} to {first.destination}" if first else ""
-    predicted = f" ({figures.seconds(move.predicted_s)} predicted)" if move.predicted_s is not None else ""
-    return f"{figures.phrase(move.kind)} migration{way}, in {figures.seconds(move.ended_at - move.began_at)}{predicted}"
+    took = move.measured_s if move.measured_s is not None else move.ended_at - move.began_at
+    predicted = f", {figures.seconds(move.predicted_s)} predicted" if move.predicted_s is not None else ""
+    return f"{figures.phrase(move.kind)} migration{way} in {figures.seconds(took)}{predicted}"
 
 
 def drill_section(drill: Drill) -> Markup:
