@@ -127,7 +127,7 @@ def _judge_probe(measurement: Measurement, *, hit: bool) -> Iterator[Finding]:
     name, demand = measurement.probe.name, measurement.demand
     if measurement.uncovered:
         yield _void(f"{name} did not watch the whole fault: {measurement.uncovered}.")
-    if measurement.early_outage:
+    if measurement.early_outage and measurement.judged_by_time:
         length = measurement.early_outage
         yield _void(f"The cloud was not steady: {name} saw an outage of {length:.2f} s before the fault.")
     if measurement.late:

@@ -70,6 +70,13 @@ class Measurement:
         return self.probe.lateness.p99 is not None and self.probe.lateness.p99 / 1000 > self.tolerance
 
     @property
+    def judged_by_time(self) -> bool:
+        """Whether anything is demanded of the length of its outages."""
+        bound = self.demand.bound
+        demanded = (bound.outage, bound.total, self.demand.at_least.outage, self.limit_s)
+        return any(each is not None for each in demanded)
+
+    @property
     def excuse(self) -> float:
         """What a late probe may itself have added to an outage: its latest request, in seconds."""
         return (self.probe.lateness.max or 0.0) / 1000 if self.late else 0.0
