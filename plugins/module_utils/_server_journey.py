@@ -28,6 +28,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import
     WAITS,
     Receipt,
     State,
+    announced,
     began_in,
     gone,
     refuse_other,
@@ -75,12 +76,14 @@ class Journey:
         self._due = self._answered = time.monotonic()
         self._late: float | None = None
         self._measure: str | None = None
+        # Of one that ended while nobody looked.
+        self._took_s: float | None = None
 
     @property
     def says(self) -> str:
         """What is to be done, before it is done."""
         where = self.wanted.host or f"a host that Nova chooses, away from {self.server.host}"
-        return f"migrate {self.server} {self.wanted.kind} from {self.server.host} to {where}"
+        return announced(str(self.server), self.wanted.kind, self.server.host, where)
 
     @property
     def recorded(self) -> bool:
@@ -129,11 +132,15 @@ class Journey:
         }
 
     def recall(self, notes: Mapping[str, t.Any]) -> None:
-        """Go on with the bounds and from what was seen in an earlier process."""
+        """After ``go_on``: with the bounds and from what was seen in an earlier process."""
         seen = self.receipt
         seen.began = began_in(notes["began"])
         seen.timeline = [State(**state) for state in notes["timeline"]]
         seen.transferred = dict(notes["transferred"])
+        # What was done then has been told then.
+        seen.actions.clear()
+        if seen.record and seen.record.settled and not seen.record.failed:
+            self._took_s = seen.record.seconds
         self._due = seen.began + notes["due_s"]
         self._measure = notes["measure"]
 
@@ -155,14 +162,18 @@ class Journey:
             self._answered = time.monotonic()
 
     def count(self) -> None:
-        """Read what has been sent."""
+        """Read what has been sent; when Nova cannot tell, it is what it was."""
         record = self.receipt.record
         if record and record.kind == "live" and not record.ended:
-            self.receipt.transferred |= read_progress(self._compute, record)
+            try:
+                self.receipt.transferred |= read_progress(self._compute, record)
+            except Exception as error:
+                if not no_answer(error):
+                    raise
 
     def _end(self, error: Exception | None = None) -> None:
         self.ended, self.error = True, error
-        self.receipt.took_s = self.receipt.seconds
+        self.receipt.took_s = self.receipt.seconds if self._took_s is None else self._took_s
 
     def _follow(self, record: Record) -> None:
         self.receipt.record, self.receipt.source, self.receipt.destination = record, record.source, record.destination

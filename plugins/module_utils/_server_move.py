@@ -98,6 +98,11 @@ class Receipt:
         return self.seconds - self.timeline[-1].at_s
 
 
+def announced(server: str, kind: str, source: str, destination: str) -> str:
+    """A migration, before it is asked for."""
+    return f"migrate {server} {kind} from {source} to {destination}"
+
+
 def began_in(text: str) -> float:
     """A moment in ISO 8601, of UTC where it names no zone, on the monotonic clock."""
     moment = datetime.fromisoformat(text)
@@ -108,7 +113,10 @@ def began_in(text: str) -> float:
 def in_progress(server: Server, records: Sequence[Record]) -> Record | None:
     """Of a server's records, the latest first, the one that Nova works on, or that waits to be confirmed."""
     # A resize that waits is its owner's to confirm, whatever was moved before it.
-    if not records or records[0].kind not in ACTIONS or (records[0].ended and server.status != WAITS):
+    if not records or records[0].kind not in ACTIONS:
+        return None
+    # A record is now and then closed while the server is still on its way.
+    if records[0].ended and server.status != WAITS and server.task != TASKS[records[0].kind]:
         return None
     return records[0]
 
