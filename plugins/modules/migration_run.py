@@ -206,10 +206,11 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     if params["slice"] is not None and params["slice"] <= 0:
         raise LifeboatError("slice", f"{params['slice']:g} s", "more than 0", "Leave it out to wait for all steps.")
-    steps, planning, receipts = steps_of(params["steps"]), planning_of(params), ReceiptFile(params["receipts"])
+    steps, planning = steps_of(params["steps"]), planning_of(params)
+    keep = (lambda _receipt: None) if module.check_mode else ReceiptFile(params["receipts"]).add
     rules = Rules(params["patience"]["times"], params["patience"]["least"], params["on_timeout"])
     with opened(params) as cloud, StopSignals() as signals:
-        run = Run(cloud, steps, planning, rules, (lambda _receipt: None) if module.check_mode else receipts.add)
+        run = Run(cloud, steps, planning, rules, keep)
         if not module.check_mode:
             run.go(params["slice"], signals.seen)
         return result_of(run, run.foretold() if module.check_mode else run.actions, signals.seen())
