@@ -15,6 +15,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read_list, write
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Json, Service
 
 # Since 2.53 a service is named by its UUID, so that one with the same number in another cell is never meant.
@@ -80,25 +82,34 @@ def validate(wanted: Wanted) -> None:
         raise LifeboatError(thing, found, f"1 to {_REASON_LENGTH}", "Shorten it, or leave it out.")
 
 
+def read_services(compute: Service, binary: str = _CHANGEABLE) -> list[ComputeService]:
+    """That service of every host."""
+    bodies = read_list(compute, "/os-services", "services", _MICROVERSION, binary=binary)
+    return [ComputeService.parse(body) for body in bodies]
+
+
 def find_service(compute: Service, host: str, binary: str) -> ComputeService:
     """The service; a LifeboatError names the known hosts when there is not exactly one."""
-    bodies = read_list(compute, "/os-services", "services", _MICROVERSION, binary=binary)
-    services = [ComputeService.parse(body) for body in bodies]
+    return service_of(read_services(compute, binary), host, binary)
+
+
+def service_of(services: Sequence[ComputeService], host: str, binary: str = _CHANGEABLE) -> ComputeService:
+    """The service of that host among these; a LifeboatError names the known hosts when there is not exactly one."""
+    known = {service.host for service in services}
     found = [service for service in services if service.host == host]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(sorted({service.host for service in services})) or "no host at all"
     raise LifeboatError(
         f"{binary} on {host}",
-        f"{len(found) or 'no'} such services; {binary} runs on {known}",
+        f"{len(found) or 'no'} such services; {binary} runs on {', '.join(sorted(known)) or 'no host at all'}",
         "one",
         "Give a host as Nova calls it.",
     )
 
 
-def require_destination(compute: Service, host: str) -> None:
+def require_destination(services: Sequence[ComputeService], host: str) -> None:
     """LifeboatError when no server can be sent to ``host``."""
-    service = find_service(compute, host, _CHANGEABLE)
+    service = service_of(services, host)
     if service.state != "up" or service.status != "enabled":
         found = f"{service.status} and {service.state}"
         remedy = "Choose another host, or bring this one up and enable it with compute_service."

@@ -13,7 +13,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import R
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import MICROVERSION, moment
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Json, Service
 
@@ -81,8 +81,17 @@ class Record:
 
 def read_records(compute: Service, filters: Mapping[str, str]) -> list[Record]:
     """The records that match, the latest first. ``filters`` are the queries of C(os-migrations)."""
-    bodies = read_list(compute, "/os-migrations", "migrations", MICROVERSION, **filters)
-    records = [Record.parse(body) for body in bodies]
+    return _latest_first(read_list(compute, "/os-migrations", "migrations", MICROVERSION, **filters))
+
+
+def read_latest(compute: Service, count: int) -> list[Record]:
+    """The latest records of all servers, the latest first."""
+    # Nova's pages begin with the latest (since 2.59).
+    return _latest_first(read(compute, "/os-migrations", MICROVERSION, limit=str(count))["migrations"])
+
+
+def _latest_first(bodies: Iterable[Json]) -> list[Record]:
+    records = map(Record.parse, bodies)
     return sorted(records, key=lambda record: (record.created_at, record.id), reverse=True)
 
 

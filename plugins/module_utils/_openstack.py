@@ -226,14 +226,21 @@ def refuse_error(response: t.Any) -> None:
         raise RefusalError(response.request.method, response.url, response.status_code, _message_of(response))
 
 
+def no_answer(error: Exception) -> bool:
+    """Whether a service could not tell just now: it answered with an error of its own, or not at all."""
+    if isinstance(error, RefusalError):
+        return error.status >= 500
+    return isinstance(error, keystone_exceptions.ConnectFailure)
+
+
 def asked_again(ask: Callable[[], Answer], grace_s: float, pause_s: float) -> Answer:
-    """What ``ask`` returns, asked again for up to ``grace_s`` while a service says that it cannot tell just now."""
+    """What ``ask`` returns, asked again for up to ``grace_s`` while a service cannot tell."""
     end = time.monotonic() + grace_s
     while True:
         try:
             return ask()
-        except RefusalError as refusal:
-            if refusal.status < 500 or time.monotonic() >= end:
+        except Exception as error:
+            if not no_answer(error) or time.monotonic() >= end:
                 raise
         time.sleep(pause_s)
 

@@ -31,16 +31,19 @@ class Dispatch:
     def __init__(
         self, layout: Layout, matrix: Matrix, limits: Limits, moves: Sequence[Move], alone: Iterable[Move]
     ) -> None:
-        """``alone`` are the moves that take all slots of their two hosts."""
+        """``alone`` are the moves that take all slots of their two hosts.
+
+        The move of a server that is not at the move's source follows the one that brings it there.
+        """
         self._layout = layout
         self._matrix = matrix
         self._limits = limits
-        self._moves = list(moves)
+        self._moves = [move for move in moves if layout.host_of[move.server] == move.source]
         self._alone = set(alone)
         self._slots: Counter[Key] = Counter()
         self._waiting: defaultdict[Key, list[int]] = defaultdict(list)
-        self._after_detour: dict[str, Move] = {}
-        self._detoured: set[str] = set()
+        self._onward = {move.server: move for move in moves if layout.host_of[move.server] != move.source}
+        self._detoured = set(self._onward)
         self._coming: dict[str, Move] = {}
         self._fresh = list(range(len(self._moves)))
 
@@ -70,7 +73,7 @@ class Dispatch:
         self._layout.remove(server, move.source if arrived else move.destination)
         if arrived:
             self._layout.host_of[move.server] = move.destination
-            onward = self._after_detour.pop(move.server, None)
+            onward = self._onward.pop(move.server, None)
             if onward is not None:
                 self._fresh.append(len(self._moves))
                 self._moves.append(onward)
@@ -117,7 +120,7 @@ class Dispatch:
                 self._moves[place] = first
                 self._fresh.append(place)
         self._detoured.add(move.server)
-        self._after_detour[move.server] = Move(move.server, first.destination, move.destination)
+        self._onward[move.server] = Move(move.server, first.destination, move.destination)
 
     def _size(self, move: Move) -> tuple[float, str]:
         return self._layout.fleet.servers[move.server].takes.memory, move.server

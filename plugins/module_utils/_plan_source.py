@@ -10,6 +10,7 @@ servers' disks. A server is taken to use every feature of its host's processor, 
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from collections import defaultdict
 
@@ -28,6 +29,7 @@ if t.TYPE_CHECKING:
         Fleet,
         GroupPolicy,
         Movable,
+        Move,
         Storage,
     )
 
@@ -48,10 +50,16 @@ _PINNED = {
 _BOUNDLESS = float(2**62)
 
 
-def fleet_from(cloud: Cloud, assumed: Mapping[str, float | None], storage: str | None = None) -> Fleet:
+def fleet_from(
+    cloud: Cloud,
+    assumed: Mapping[str, float | None],
+    storage: str | None = None,
+    under_way: Mapping[str, Move] | None = None,
+) -> Fleet:
     """The whole cloud. ``assumed`` has ``bandwidth``, and ``dirty_rate`` if it is not 0.
 
     ``storage`` is what all hosts share; without it they share what a sharing provider of Placement gives them.
+    ``under_way`` are moves, by server, that Nova makes just now: these servers take their room on both hosts.
     """
     bandwidth = assumed.get("bandwidth")
     if not bandwidth:
@@ -66,12 +74,18 @@ def fleet_from(cloud: Cloud, assumed: Mapping[str, float | None], storage: str |
         _server(body, stored, features, group_of.get(body["id"]), assumed.get("dirty_rate") or 0.0)
         for body in _placed(read_list(cloud.compute, "/servers/detail", "servers", _SERVERS, all_tenants="true"))
     ]
+    servers = [_on_its_way(each, (under_way or {}).get(each.id)) for each in servers]
     on: defaultdict[str, list[Server]] = defaultdict(list)
     for server in servers:
-        on[server.host].append(server)
+        for host in {server.host, server.bound_for or server.host}:
+            on[host].append(server)
     hosts = [_host(each, stored[each.host], on[each.host], bandwidth) for each in found.hypervisors]
     policies: dict[str, GroupPolicy] = {group["id"]: group["policy"] for group in groups}
     return joined(hosts, servers, policies, {})
+
+
+def _on_its_way(server: Server, move: Move | None) -> Server:
+    return dataclasses.replace(server, host=move.source, bound_for=move.destination) if move else server
 
 
 def _placed(bodies: Sequence[Json]) -> list[Json]:

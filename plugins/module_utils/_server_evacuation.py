@@ -16,8 +16,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import (
-    find_service,
+    read_services,
     require_destination,
+    service_of,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_records
@@ -95,7 +96,8 @@ def _under_way(compute: Service, server: Server) -> Record | None:
 
 def _refuse(compute: Service, server: Server, wanted: Wanted) -> None:
     """LifeboatError without the proof that the source is dead, and for what Nova would refuse."""
-    source = find_service(compute, wanted.away_from, "nova-compute")
+    services = read_services(compute)
+    source = service_of(services, wanted.away_from)
     if not source.forced_down:
         remedy = (
             "See that the host is powered off (host_power, or the device's own display), then set forced_down=true "
@@ -108,7 +110,7 @@ def _refuse(compute: Service, server: Server, wanted: Wanted) -> None:
         remedy = "Wait, or end what goes on; reset its state (openstack server set --state) when the dead host held it."
         raise LifeboatError(str(server), f"status {server.status}{task}", f"{', '.join(_STATUSES)} and no task", remedy)
     if wanted.host:
-        require_destination(compute, wanted.host)
+        require_destination(services, wanted.host)
 
 
 def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -> Server:

@@ -16,6 +16,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read, read_list
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Json, Service
 
 # 2.84 (Ussuri) tells of each event why it failed. At 2.95 and later an evacuated server would be left stopped.
@@ -130,5 +132,9 @@ def events_of(compute: Service, server: Server, action: str) -> list[Event]:
 
 def failure_of(compute: Service, server: Server, action: str) -> str:
     """Why the latest ``action`` on the server failed, as far as Nova says; empty when it did not."""
-    events = events_of(compute, server, action)
+    return failure_in(events_of(compute, server, action))
+
+
+def failure_in(events: Iterable[Event]) -> str:
+    """What the steps that failed say of it; empty when none did."""
     return "; ".join(f"{event.name}: {event.details or 'failed'}" for event in events if event.result == "Error")

@@ -24,6 +24,7 @@ description:
   - The fleet is that of O(hosts), else that of O(path), else the one that Nova and Placement tell of.
 extends_documentation_fragment:
   - lifeboat.cloud._openstack
+  - lifeboat.cloud._planning
   - lifeboat.cloud._attributes.info
 options:
   goal:
@@ -95,91 +96,6 @@ options:
       - The name of a cloud in C(clouds.yaml), to read hosts and servers from. One of this and O(auth), if neither
         O(hosts) nor O(path) is given.
     type: str
-  shared_storage:
-    description:
-      - The storage that all hosts of the cloud share for disks of servers, such as the name of a Ceph cluster. Without
-        it hosts share what Placement's sharing providers give. Only for a fleet that OpenStack tells of.
-    type: str
-  assumed:
-    description: What is assumed where nothing else is said or learned.
-    type: dict
-    suboptions:
-      bandwidth:
-        description: Of a host, in bytes per second. Required for a fleet that OpenStack tells of.
-        type: float
-      dirty_rate:
-        description: Of a server, in bytes per second; nothing is taken for 0.
-        type: float
-      switch_s:
-        description: Seconds that a server stands still whatever its size.
-        type: float
-        default: 0.2
-      setup_s:
-        description: Seconds of a migration before and after its copy.
-        type: float
-        default: 5.0
-      reboot_s:
-        description: Seconds that a server takes to shut down and start.
-        type: float
-        default: 30.0
-  limits:
-    description: How many migrations there may be at the same time.
-    type: dict
-    suboptions:
-      outgoing:
-        description: From one host. More than 1 helps only where much of a migration is not copying.
-        type: int
-        default: 1
-      incoming:
-        description: To one host.
-        type: int
-        default: 1
-      link:
-        description: On one of O(links), each way.
-        type: int
-        default: 4
-      total:
-        description: In all.
-        type: int
-        default: 50
-  policy:
-    description: What is allowed to a migration.
-    type: dict
-    suboptions:
-      downtime_s:
-        description: Seconds that what is left may take to send at last.
-        type: float
-        default: 0.5
-      total_s:
-        description: Seconds that a live migration may take.
-        type: float
-        default: 600.0
-      auto_converge:
-        description: Whether a guest that writes too fast may be slowed down.
-        type: bool
-        default: true
-      post_copy:
-        description: Whether a guest may run before its memory has arrived. It is lost when a host is lost then.
-        type: bool
-        default: false
-      cold:
-        description: Whether servers that run may be stopped for it.
-        type: bool
-        default: false
-  history:
-    description:
-      - What came of earlier steps, oldest first. Each is a step of RV(steps) with C(measured) added, a dictionary of
-        C(total_s) and, where they were measured, C(transferred) bytes, C(copy_s), C(downtime_s) and C(dirty_rate).
-      - Bandwidths, times and dirty rates are corrected by the median of the last nine of a pair of hosts or a server.
-    type: list
-    elements: dict
-    default: []
-  history_directory:
-    description:
-      - The directory of the receipts that the playbooks which move servers leave. The newest 200 receipts are taken
-        into O(history), before what is given there. What a receipt does not tell teaches nothing.
-      - A file that cannot be read is left out with a warning. A directory that does not exist is empty.
-    type: path
 notes:
   - Room on shared storage, NUMA nodes and what other filters of the scheduler ask for are not looked at.
   - For OpenStack it needs the role C(admin), and Nova 30 (2024.2) or later.
@@ -280,30 +196,15 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_history import read_history
-from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model import Policy
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import OPENSTACK_OPTIONS, opened
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan import Goal, make_plan, plan_json
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, limits_of, moves_of
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import (
-    Defaults,
-    Estimates,
-    Outcome,
-    outcome_of,
-)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, moves_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import PLANNING_OPTIONS, planning_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 
 _PARTS = ("hosts", "servers", "groups", "links")
-
-
-def _options(kind: str, **defaults: float | bool | None) -> dict[str, t.Any]:
-    options = {
-        name: {"type": "bool" if isinstance(default, bool) else kind, "default": default}
-        for name, default in defaults.items()
-    }
-    return {"type": "dict", "apply_defaults": True, "options": options}
 
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -318,12 +219,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "groups": {"type": "list", "elements": "dict", "default": []},
     "links": {"type": "list", "elements": "dict", "default": []},
     "path": {"type": "path"},
-    "shared_storage": {"type": "str"},
-    "assumed": _options("float", bandwidth=None, dirty_rate=None, switch_s=0.2, setup_s=5.0, reboot_s=30.0),
-    "limits": _options("int", outgoing=1, incoming=1, link=4, total=50),
-    "policy": _options("float", downtime_s=0.5, total_s=600.0, auto_converge=True, post_copy=False, cold=False),
-    "history": {"type": "list", "elements": "dict", "default": []},
-    "history_directory": {"type": "path"},
+    **PLANNING_OPTIONS,
 }
 RULES: dict[str, t.Any] = {
     "mutually_exclusive": [("cloud", "auth"), ("hosts", "path")],
@@ -365,20 +261,9 @@ def fleet(params: dict[str, t.Any]) -> Fleet:
         return fleet_from(cloud, params["assumed"], params["shared_storage"])
 
 
-def learned(module: AnsibleModule) -> tuple[Outcome, ...]:
-    """What came of earlier steps by their receipts."""
-    if module.params["history_directory"] is None:
-        return ()
-    history = read_history(Path(module.params["history_directory"]))
-    for reason in history.unread:
-        module.warn(reason)
-    return history.outcomes
-
-
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
-    limits, assumed = limits_of(params["limits"]), params["assumed"]
-    outcomes = [*learned(module), *(outcome_of(entry) for entry in params["history"])]
+    planning = planning_of(params, module.warn)
     of = fleet(params)
     goal = Goal(
         params["goal"],
@@ -387,8 +272,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         params["tolerance"],
         params["ceiling"],
     )
-    defaults = Defaults(assumed["switch_s"], assumed["setup_s"], assumed["reboot_s"])
-    return plan_json(make_plan(of, goal, limits, Policy(**params["policy"]), Estimates(outcomes, defaults)))
+    return plan_json(make_plan(of, goal, planning.limits, planning.policy, planning.estimates))
 
 
 def main() -> None:

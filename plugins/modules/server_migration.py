@@ -234,9 +234,11 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_RULES,
     opened,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._server_migration import Receipt, Wanted, converge
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_migration import converge
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import Wanted
 
 if t.TYPE_CHECKING:
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import Receipt
     from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import Server
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {

@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keystone, Nova 2.53 and 2.84, Placement 1.20 and Neutron over HTTP, for tests.
+"""Keystone, Nova 2.53 to 2.96, Placement 1.20 and Neutron over HTTP, for tests.
 
 The shapes are those of the services' own API samples (nova/doc/api_samples, placement/api-ref/source/samples, the
 agents of neutron/plugins/ml2/drivers/ovn), and what the services would refuse is refused, wrong microversions included.
@@ -16,7 +16,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ansible_collections.lifeboat.cloud.tests.unit.keystone_over_http import Api, KeystoneOverHttp
 
-MICROVERSIONS = {"compute": {"compute 2.53", "compute 2.84"}, "placement": {"placement 1.20"}, "network": {None}}
+MICROVERSIONS = {
+    "compute": {"compute 2.53", "compute 2.64", "compute 2.84", "compute 2.96"},
+    "placement": {"placement 1.20"},
+    "network": {None},
+}
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,9 @@ class CloudApi(Api):
                 assert (call.query["all_tenants"], call.query["power_state"]) == ("true", "1")
                 running = [{"id": name, "name": name, "links": []} for name in cloud.running]
                 return 200, self.page("servers", running, call)
-            case ["GET", "os-aggregates"]:
-                return 200, {"aggregates": cloud.aggregates}
+            case ["GET", "os-aggregates" | "os-server-groups" as path]:
+                key = path.removeprefix("os-").replace("-", "_")
+                return 200, {key: getattr(cloud, key)}
         return 404, {"itemNotFound": {"code": 404, "message": "The resource could not be found."}}
 
     @staticmethod
@@ -260,6 +265,7 @@ class CloudOverHttp(KeystoneOverHttp):
         super().__init__()
         self.calls = []
         self.services, self.hypervisors, self.aggregates, self.running, self.agents = [], [], [], [], []
+        self.server_groups = []
         self.providers = {}
         self.moving = None
         self.page_size = 0

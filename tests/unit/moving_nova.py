@@ -11,7 +11,9 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+FIRST = datetime(2026, 11, 22, 2, 53)
 # Of the record and the server: status, status, task, whether the server has arrived.
 LIVE = [
     ("accepted", "MIGRATING", "migrating", False),
@@ -59,7 +61,11 @@ class Moving:
 
 
 class MovingNova:
-    """``script``: what happens after a request to move; ``destination``: what the scheduler chooses."""
+    """``script``: what happens after a request to move; ``destination``: what the scheduler chooses.
+
+    ``scripts`` has other ones for single servers, by id. With ``goes_by_lists`` what happens to all servers goes one
+    step on with each list of records instead, and ``at_list`` is called before, with its number.
+    """
 
     def __init__(self, *servers):
         self.servers = {server.id: server for server in servers}
@@ -68,6 +74,9 @@ class MovingNova:
         self.destination, self.details = "cmp2", "No valid host was found."
         self.numbers = itertools.count(1, 3)
         self.hiccups = 0
+        self.scripts = {}
+        self.goes_by_lists, self.lists = False, 0
+        self.at_list = lambda number: None
 
     def answer(self, call, rest):
         """Status and body, or None for what is not about servers that move."""
@@ -83,14 +92,18 @@ class MovingNova:
                 found = [each for each in self.servers.values() if re.search(wanted, each.name)]
                 host = call.query.get("host")
                 return 200, {"servers": [self.body(each) for each in found if host in (None, each.host)]}
-            case ["GET", "servers", key]:
-                if key not in self.servers:
-                    return 404, {"itemNotFound": {"code": 404, "message": f"Instance {key} could not be found."}}
-                self.step(self.servers[key])
+            case ["GET", "servers", key] if key in self.servers:
+                if not self.goes_by_lists:
+                    self.step(self.servers[key])
                 return 200, {"server": self.body(self.servers[key])}
             case ["GET", "os-migrations"]:
                 key = call.query.get("instance_uuid")
-                return 200, {"migrations": [each for each in self.records if key in (None, each["instance_uuid"])]}
+                if self.goes_by_lists and key is None:
+                    self.list_once_more()
+                found = [each for each in self.records if key in (None, each["instance_uuid"])]
+                return 200, {"migrations": found[: int(call.query.get("limit", len(found)))]}
+            case [_method, "servers", key, *_rest] if key not in self.servers:
+                return 404, {"itemNotFound": {"code": 404, "message": f"Instance {key} could not be found."}}
             case [method, "servers", key, *of_server]:
                 return self.answer_of_server(self.servers[key], method, of_server, call.body)
         return None
@@ -117,7 +130,22 @@ class MovingNova:
             "OS-EXT-SRV-ATTR:host": server.host,
             "OS-EXT-STS:task_state": server.task,
             "OS-SRV-USG:launched_at": "2026-11-22T02:52:54.000000",
+            "image": {"id": "image", "links": []},
+            "flavor": {"vcpus": 1, "ram": 1024, "disk": 1, "ephemeral": 0, "swap": 0, "extra_specs": {}},
+            "locked": False,
         }
+
+    def list_once_more(self):
+        self.lists += 1
+        self.at_list(self.lists)
+        for server in [each for each in self.servers.values() if each.steps]:
+            self.step(server)
+
+    @property
+    def under_way(self):
+        """The records of what has not ended."""
+        ended = ("completed", "error", "cancelled", "confirmed")
+        return [each.record for each in self.servers.values() if each.record and each.record["status"] not in ended]
 
     def step(self, server):
         if not server.steps:
@@ -135,12 +163,17 @@ class MovingNova:
             if verb == "revertResize":
                 server.steps = [*REVERT, ("reverted", "ACTIVE", None, False)]
             return 202, {}
+        if server.task:
+            message = f"Cannot '{verb}' instance {server.id} while it is in task_state {server.task}"
+            return 409, {"conflictingRequest": {"code": 409, "message": message}}
         kind = {"os-migrateLive": "live", "migrate": "cold", "evacuate": "evacuation"}[verb]
         if kind == "live":
             assert body[verb].keys() == {"host", "block_migration"}
         self.note(server, {"live": "live-migration", "cold": "migrate", "evacuation": "evacuate"}[kind])
         if self.script[kind] is None:
             return 202, {}
+        if self.goes_by_lists:
+            server.task = {"live": "migrating", "cold": "resize_prep"}[kind]
         self.begin(server, kind, body[verb].get("host") or self.destination)
         return 202, {}
 
@@ -159,11 +192,11 @@ class MovingNova:
             "status": "accepted",
             "source_compute": server.host,
             "dest_compute": destination,
-            "created_at": f"2026-11-22T02:53:{number:02}.000000",
+            "created_at": f"{(FIRST + timedelta(seconds=number)).isoformat()}.000000",
             "updated_at": None,
         }
         self.records.insert(0, server.record)
-        server.steps = list(self.script.get(kind, ()))
+        server.steps = list(self.scripts.get(server.id, self.script.get(kind, ())))
 
     def events(self, server):
         failed = self.script["live"] is None or (server.record or {}).get("status") in ("error", "failed")
@@ -181,5 +214,7 @@ class MovingNova:
             server.steps = [("cancelled", "ACTIVE", None, False)]
         else:
             assert body == {"force_complete": None}
+            if server.record["status"] != "running":
+                return 400, {"badRequest": {"code": 400, "message": "Migration is not running."}}
             server.steps = LIVE[3:]
         return 202, {}

@@ -235,5 +235,6 @@ def test_the_module_learns_and_says_how_well_it_did(tmp_path):
     again = run_module(migration_plan.main, goal="drain", drain=["cmp1"], history_directory=str(tmp_path), **of)
     assert again["steps"][0]["end_s"] == pytest.approx(24.0, abs=0.01)
     assert again["summary"]["prediction_error"] == pytest.approx((24 - planned["end_s"]) / 24, abs=0.001)
-    ((warning,),) = [[str(each) for each in again["warnings"]]]
+    # Ansible keeps the warnings of all modules of one process.
+    (warning,) = [str(each) for each in again["warnings"] if str(tmp_path) in str(each)]
     assert f"{tmp_path}/2027-01-01T00-00-00Z.json" in warning and RUN not in warning

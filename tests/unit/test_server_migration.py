@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _server_migration
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _server_journey, _server_migration
 from ansible_collections.lifeboat.cloud.plugins.modules import server_migration
 from ansible_collections.lifeboat.cloud.tests.unit import moving_nova
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import service
@@ -20,8 +20,9 @@ UUID = "16fe8c23-1858-4770-93fa-b6cc82d2ec84"
 def nova(cloud, monkeypatch):
     """web-1 on cmp1, three computes of which cmp3 is disabled and cmp4 down, and waits in steps of 1 ms."""
     monkeypatch.setattr(_server_migration, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(_server_migration, "_LATE_S", 0.05)
-    monkeypatch.setattr(_server_migration, "_GRACE_S", 0.5)
+    monkeypatch.setattr(_server_journey, "_LATE_S", 0.05)
+    for part in (_server_journey, _server_migration):
+        monkeypatch.setattr(part, "GRACE_S", 0.5)
     cloud.services = [
         service("cmp1"),
         service("cmp2"),
@@ -158,7 +159,7 @@ def test_what_the_api_cannot_tell_just_now_is_asked_again(nova):
 
 @pytest.mark.parametrize(
     ("options", "outcome"),
-    [({"on_timeout": "abort"}, "aborted"), ({"on_timeout": "leave"}, "running after")],
+    [({"on_timeout": "abort"}, "aborted"), ({"on_timeout": "leave"}, "a migration that is")],
 )
 def test_one_that_takes_too_long_is_aborted_or_left(nova, options, outcome):
     nova.moving.script["live"] = moving_nova.LIVE_STUCK

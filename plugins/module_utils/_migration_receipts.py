@@ -1,0 +1,67 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""What became of each server, as plain values, and the file that keeps them whatever becomes of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import Step
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import Journey
+
+Json = dict[str, t.Any]
+
+
+class ReceiptFile:
+    """A file with one receipt a line, in JSON. A line that is written outlasts the machine's sudden end."""
+
+    def __init__(self, path: str) -> None:
+        """LifeboatError when nothing can be written there; nothing is written yet."""
+        self._path = Path(path)
+        if not os.access(self._path.parent, os.W_OK):
+            remedy = "Make the directory, or give another path."
+            raise LifeboatError(f"receipts {path}", "no directory for it", "one that can be written to", remedy)
+
+    def add(self, receipt: Json) -> None:
+        line = f"{json.dumps(receipt)}\n".encode()
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                os.fchmod(descriptor, 0o644)
+                os.write(descriptor, line)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            expected, remedy = "a file that can be written", "Make room, and run it again."
+            raise LifeboatError(f"receipts {self._path}", str(error), expected, remedy) from error
+
+
+def receipt_of(step: Step, found: str = "", journey: Journey | None = None) -> Json:
+    """The receipt of a step; ``found`` is why it did not come about, and without a journey it was not begun."""
+    seen = journey.receipt if journey else None
+    return {
+        "server": step.move.server,
+        "name": step.name,
+        "kind": step.kind,
+        "planned": step.planned,
+        "moved": not found,
+        "found": found,
+        "source": step.move.source,
+        "destination": step.move.destination,
+        "began": seen.began_at if seen else None,
+        "seconds": seen.seconds if seen else None,
+        "transferred": seen.transferred if seen else {},
+        "timeline": [dataclasses.asdict(state) for state in seen.timeline] if seen else [],
+        "phases": [dataclasses.asdict(event) for event in seen.phases] if seen else [],
+        "warnings": seen.warnings if seen else [],
+    }

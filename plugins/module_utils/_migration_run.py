@@ -1,0 +1,389 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""Carries out a plan of migrations, many at a time, from one process.
+
+Nothing is remembered between two calls but what the caller gives back: where each server is, and what is under way, is
+read from the cloud. Which moves may begin is decided by Dispatch, how one goes by its Journey. In memory is what is
+under way; the records of all migrations are never read, only the latest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import ComputeService, read_services
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import receipt_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_latest, read_records
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import (
+    NOTES,
+    by_server,
+    elsewhere,
+    step_of_record,
+    steps_done,
+)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, asked_again
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_dispatch import Dispatch
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_layout import Layout
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_matrix import Matrix
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_schedule import remaining
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_travel import Travel
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import GRACE_S, Journey
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import (
+    TASKS,
+    WAITS,
+    Wanted,
+    announced,
+    began_in,
+    gone,
+    in_progress,
+    refuse,
+    refuse_other,
+)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import Server, read_server
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import Json, Step
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Cloud
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet, Move
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import Planning
+
+    Answer = t.TypeVar("Answer")
+
+# Between two looks, with few under way and with many.
+_PAUSE_S = (0.5, 2.0)
+_PAUSE_FOR_EACH_S = 0.05
+# Nova counts what is sent every five seconds; so many are asked for it with each look.
+_COUNTED_S = 5.0
+_COUNTED = 5
+# How many of the latest records are read: the least, and for each one under way.
+_RECORDS = (100, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A migration may take ``times`` what was planned, ``least_s`` in any case; else ``on_timeout`` becomes of it."""
+
+    times: float
+    least_s: float
+    on_timeout: t.Literal["abort", "force", "leave"]
+
+    def wanted(self, step: Step) -> Wanted:
+        return Wanted(
+            server=step.move.server,
+            host=step.move.destination,
+            kind=step.kind,
+            timeout_s=max(step.seconds * self.times, self.least_s),
+            # What runs on its destination already can only go on.
+            on_timeout="force" if step.mode == "post-copy" else self.on_timeout,
+        )
+
+
+class Run:
+    """``left`` are the steps that have not ended, in their order; ``actions`` and ``receipts`` are of this run."""
+
+    def __init__(
+        self, cloud: Cloud, steps: Iterable[Step], planning: Planning, rules: Rules, keep: Callable[[Json], None]
+    ) -> None:
+        """``keep`` gets each receipt as soon as there is one."""
+        self.left = {step.move: step for step in steps}
+        self.receipts: list[Json] = []
+        self._cloud, self._compute = cloud, cloud.compute
+        self._planning, self._rules, self._keep = planning, rules, keep
+        self._actions: list[str] = []
+        self._journeys: dict[Move, Journey] = {}
+        self._counted: dict[Move, float] = {}
+        self._services: list[ComputeService] | None = None
+        self._records: dict[str, list[Record]] = {}
+        self._read_records()
+        self._going = self._read_going()
+        self._fleet = self._read_fleet()
+        self._sort_out()
+        self._layout = Layout(self._fleet)
+        waiting = [move for move in self.left if move not in self._going]
+        alone = [move for move, step in self.left.items() if step.alone]
+        self._dispatch = Dispatch(self._layout, Matrix(self._fleet), planning.limits, waiting, alone)
+        for move in self._going:
+            self._dispatch.resume(move)
+
+    @property
+    def actions(self) -> list[str]:
+        """What was asked of Nova."""
+        return self._actions + [each for journey in self._journeys.values() for each in _told(journey)]
+
+    def foretold(self) -> list[str]:
+        """What would be asked of Nova."""
+        return [
+            announced(str(step), step.kind, move.source, move.destination)
+            for move, step in self.left.items()
+            if move not in self._going
+        ]
+
+    def go(self, slice_s: float | None, stopped: Callable[[], bool]) -> None:
+        """Until all steps have ended, or ``slice_s`` have passed, or ``stopped``; then nothing begins any more.
+
+        What Nova has been asked for is seen into its records before the call ends, unless it was stopped.
+        """
+        end = None if slice_s is None else time.monotonic() + slice_s
+        ready: deque[Move] = deque()
+        for move, record in self._going.items():
+            ready += self._resume(move, record)
+        ready += self._dispatch.take()
+        while not stopped():
+            over = end is not None and time.monotonic() >= end
+            if ready and not over:
+                ready += self._begin(ready.popleft())
+                continue
+            if over and all(journey.recorded for journey in self._journeys.values()):
+                return
+            if not self._journeys:
+                self._give_up()
+                return
+            time.sleep(min(_PAUSE_S[1], max(_PAUSE_S[0], _PAUSE_FOR_EACH_S * len(self._journeys))))
+            ready += self._look()
+
+    def steps(self) -> list[Json]:
+        """The steps that are left, to be given back."""
+        left = []
+        for move, step in self.left.items():
+            journey = self._journeys.get(move)
+            notes = {NOTES: journey.notes()} if journey and journey.recorded else {}
+            left.append(step.planned | notes)
+        return left
+
+    def under_way(self) -> list[Json]:
+        """What Nova does just now."""
+        return [
+            {
+                **dataclasses.asdict(move),
+                "name": self.left[move].name,
+                "status": journey.receipt.record.status if journey.receipt.record else "asked for",
+                "seconds": journey.receipt.seconds,
+                "transferred": journey.receipt.transferred,
+            }
+            for move, journey in self._journeys.items()
+        ]
+
+    def remaining(self) -> Json:
+        """What is still to be expected, in seconds and bytes."""
+        sent = {move: _sent(journey) for move, journey in self._journeys.items()}
+        fleet = self._fleet_now()
+        travel = Travel(fleet, self._planning.limits, self._planning.policy, self._planning.estimates)
+        waiting = [move for move in self.left if move not in sent]
+        expected = remaining(Matrix(fleet), travel, waiting, sent)
+        size = sum(max(0.0, step.size - sent.get(move, 0.0)) for move, step in self.left.items())
+        return {"seconds": round(expected.seconds, 1), "bytes": round(size), "moves": len(self.left)}
+
+    # What the cloud says at the beginning
+
+    def _asked(self, ask: Callable[[], Answer]) -> Answer:
+        return asked_again(ask, GRACE_S, _PAUSE_S[0])
+
+    def _read_records(self) -> None:
+        count = max(_RECORDS[0], _RECORDS[1] * len(self._journeys))
+        self._records = {}
+        for record in self._asked(partial(read_latest, self._compute, count)):
+            self._records.setdefault(record.server, []).append(record)
+
+    def _read_going(self) -> dict[Move, Record]:
+        """The steps that Nova is about, or that ended since an earlier call saw them under way."""
+        going = {}
+        for chain in by_server(self.left.values()).values():
+            record = self._record_of(chain)
+            place = None if record is None else step_of_record(chain, record)
+            if record is not None and place is not None:
+                going[chain[place].move] = record
+        return going
+
+    def _record_of(self, chain: Sequence[Step]) -> Record | None:
+        server = chain[0].move.server
+        own = self._records.get(server, [])
+        noted = [step.notes["record"] for step in chain if step.notes]
+        if not noted:
+            return own[0] if own and own[0].kind in TASKS and not own[0].settled else None
+        if noted[0] not in [each.id for each in own]:
+            own = self._asked(partial(read_records, self._compute, {"instance_uuid": server}))
+        return next((each for each in own if each.id == noted[0]), None)
+
+    def _read_fleet(self) -> Fleet:
+        planning = self._planning
+        bound = {move.server: move for move in self._going}
+        fleet = self._asked(partial(fleet_from, self._cloud, planning.assumed, planning.storage, bound))
+        servers = dict(fleet.servers)
+        for move in self._going:
+            if move.server in servers:
+                # Nova's status of one that is under way does not tell whether it runs.
+                step = self.left[move]
+                status = "SHUTOFF" if step.kind == "cold" and not step.stops else "ACTIVE"
+                servers[move.server] = dataclasses.replace(servers[move.server], status=status, movable=step.kind)
+        return dataclasses.replace(fleet, servers=servers)
+
+    def _sort_out(self) -> None:
+        """Drop the steps that are done, and those that cannot be taken."""
+        for chain in by_server(self.left.values()).values():
+            try:
+                done = self._done(chain)
+            except LifeboatError as error:
+                for step in chain:
+                    self._going.pop(step.move, None)
+                    self._note(step, error.found)
+                continue
+            for step in chain[:done]:
+                del self.left[step.move]
+
+    def _done(self, chain: Sequence[Step]) -> int:
+        """How many of a server's steps are; LifeboatError when the others are not to be taken."""
+        server = self._fleet.servers.get(chain[0].move.server)
+        if server is None:
+            raise gone(str(chain[0]))
+        unknown = {host for step in chain for host in (step.move.source, step.move.destination)} - set(
+            self._fleet.hosts
+        )
+        if unknown:
+            found = f"unknown host {', '.join(sorted(unknown))}"
+            raise LifeboatError(str(chain[0]), found, "hosts that Nova knows", "Plan anew.")
+        going = [place for place, step in enumerate(chain) if step.move in self._going]
+        return going[0] if going else steps_done(chain, server.host)
+
+    # What happens to each step
+
+    def _journey(self, step: Step, server: Server) -> Journey:
+        return Journey(self._compute, server, self._rules.wanted(step), closely=False)
+
+    def _server(self, step: Step) -> Server:
+        try:
+            return self._asked(partial(read_server, self._compute, step.move.server))
+        except RefusalError as refusal:
+            if refusal.status != 404:
+                raise
+            raise gone(str(step)) from refusal
+
+    def _resume(self, move: Move, record: Record) -> list[Move]:
+        """Watch a move that Nova makes already; those that begin when it has come to nothing."""
+        step = self.left[move]
+        try:
+            journey = self._journey(step, self._server(step))
+        except LifeboatError as error:
+            self._note(step, error.found)
+            return self._leave(move, arrived=False)
+        journey.go_on(record)
+        journey.receipt.began = began_in(record.created_at)
+        if step.notes:
+            journey.recall(step.notes)
+        self._journeys[move] = journey
+        return []
+
+    def _begin(self, move: Move) -> list[Move]:
+        """Ask for the move; those that begin instead when it cannot be made."""
+        step = self.left[move]
+        try:
+            server = self._server(step)
+            if server.host == move.destination:
+                del self.left[move]
+                return self._dispatch.end(move, arrived=True)
+            self._journeys[move] = self._begun(step, server)
+        except LifeboatError as error:
+            self._note(step, error.found)
+            return self._leave(move, arrived=False)
+        return []
+
+    def _begun(self, step: Step, server: Server) -> Journey:
+        if server.host != step.move.source:
+            raise elsewhere(step, server.host)
+        journey = self._journey(step, server)
+        own = self._records.get(server.id, [])
+        if server.task == TASKS[step.kind] or server.status == WAITS:
+            own = self._asked(partial(read_records, self._compute, {"instance_uuid": server.id}))
+            record = in_progress(server, own)
+            if record is not None:
+                refuse_other(server, record, journey.wanted)
+                journey.go_on(record)
+                return journey
+        if self._services is None:
+            self._services = self._asked(partial(read_services, self._compute))
+        refuse(server, journey.wanted, self._services)
+        journey.begin(record.id for record in own)
+        return journey
+
+    def _look(self) -> list[Move]:
+        """Look at all that are under way; the moves that begin then."""
+        self._services = None
+        self._read_records()
+        ready = []
+        for move, journey in list(self._journeys.items()):
+            journey.look(self._records.get(move.server, []))
+            if journey.ended:
+                ready += self._finish(move, journey)
+        self._count()
+        return ready
+
+    def _count(self) -> None:
+        """Read what was sent of those for which that was done longest ago."""
+        now = time.monotonic()
+        last = {move: self._counted.get(move, journey.receipt.began) for move, journey in self._journeys.items()}
+        for move in sorted(last, key=lambda move: last[move])[:_COUNTED]:
+            if now - last[move] >= _COUNTED_S:
+                self._journeys[move].count()
+                self._counted[move] = now
+
+    def _finish(self, move: Move, journey: Journey) -> list[Move]:
+        error = journey.error
+        found = error.found if isinstance(error, LifeboatError) else str(error or "")
+        del self._journeys[move]
+        self._counted.pop(move, None)
+        self._actions += _told(journey)
+        self._note(self.left[move], found, journey)
+        return self._leave(move, journey.server.host == move.destination)
+
+    def _leave(self, move: Move, arrived: bool) -> list[Move]:
+        if not arrived:
+            for step in [step for step in self.left.values() if step.move.server == move.server]:
+                self._note(step, f"it did not come to {move.destination}, from where this step goes on")
+        return self._dispatch.end(move, arrived)
+
+    def _note(self, step: Step, found: str, journey: Journey | None = None) -> None:
+        """Leave the receipt of a step that has ended; ``found`` is empty where all is well."""
+        receipt = receipt_of(step, found, journey)
+        self._keep(receipt)
+        self.receipts.append(receipt)
+        del self.left[step.move]
+
+    def _give_up(self) -> None:
+        """Nothing is under way, so that what waits now waits for ever."""
+        for move in self._dispatch.drop():
+            server = self._fleet.servers[move.server]
+            reasons = [each.reason for each in self._layout.obstacles(server, move.destination)]
+            self._note(self.left[move], f"it was not begun: {move.destination}: {'; '.join(reasons)}")
+        for step in list(self.left.values()):
+            self._note(step, "it was not begun, since the step before it was not")
+
+    def _fleet_now(self) -> Fleet:
+        """The fleet with what has changed since it was read."""
+        bound = {move.server: move.destination for move in self._journeys}
+        servers = {
+            key: server
+            if (server.host, server.bound_for) == (self._layout.host_of[key], bound.get(key))
+            else dataclasses.replace(server, host=self._layout.host_of[key], bound_for=bound.get(key))
+            for key, server in self._fleet.servers.items()
+        }
+        return dataclasses.replace(self._fleet, servers=servers)
+
+
+def _told(journey: Journey) -> list[str]:
+    who = str(journey.server)
+    return [each if who in each else f"{who}: {each}" for each in journey.receipt.actions]
+
+
+def _sent(journey: Journey) -> float:
+    counts = journey.receipt.transferred
+    return float(counts.get("memory_processed", 0) + counts.get("disk_processed", 0))
