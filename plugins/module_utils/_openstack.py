@@ -82,6 +82,12 @@ class Cloud(t.Protocol):
     @property
     def network(self) -> Service: ...
 
+    @property
+    def block_storage(self) -> Service: ...
+
+    @property
+    def image(self) -> Service: ...
+
 
 class RefusalError(LifeboatError):
     """An answer of a service with an error status."""
