@@ -48,6 +48,7 @@ options:
     type: float
     default: 3600.0
 seealso:
+  - module: lifeboat.cloud.image_stores
   - module: lifeboat.cloud.server_migration
   - module: openstack.cloud.volume_info
 notes:

@@ -104,14 +104,18 @@ class MovingCinder:
                 return self.look(key)
             case ["POST", "volumes", key, "action"]:
                 return self.act(self.volumes[key], call.body)
-            case ["GET", "snapshots"]:
-                return 200, {"snapshots": [{}] * self.volumes[call.query["volume_id"]].snapshots}
-            case ["GET", "messages"]:
-                about = self.messages.get(call.query["resource_uuid"], [])
-                return 200, {"messages": [{"id": text, "user_message": text} for text in about]}
+        if call.method == "GET" and rest[0] in ("snapshots", "messages"):
+            return 200, getattr(self, rest[0] + "_of")(call.query)
         if call.method == "GET" and (body := self.facts(rest, call.query)) is not None:
             return 200, body
         return 404, {"itemNotFound": {"code": 404, "message": "The resource could not be found."}}
+
+    def snapshots_of(self, query):
+        return {"snapshots": [{}] * self.volumes[query["volume_id"]].snapshots}
+
+    def messages_of(self, query):
+        about = self.messages.get(query["resource_uuid"], [])
+        return {"messages": [{"id": text, "user_message": text} for text in about]}
 
     def facts(self, rest, query):
         """What is asked about types, services and pools."""
