@@ -86,6 +86,8 @@ def decide(cloud: Cloud, volume: Volume, destination: Destination) -> Decision:
         # Cinder leaves a volume where it is when that offers the new type as well.
         if volume.place in {pool.name for pool in destination.candidates}:
             return Decision(f"give {volume} the type {destination.type.name} where it is,", volume.place)
+    elif volume.type:
+        _refuse_type(cinder, volume, destination)
     pools = _with_room(volume, destination, _working(cinder, destination))
     _refuse_contents(cinder, volume)
     if volume.servers:
@@ -115,6 +117,15 @@ def _refuse_encryption(cinder: Service, volume: Volume, volume_type: VolumeType)
         found = f"a volume that is {words[volume.encrypted]}, while type {volume_type.name} is {words[encrypted]}"
         remedy = "Choose another type: a move shall not change who can read the data."
         raise LifeboatError(str(volume), found, "the same of both", remedy)
+
+
+def _refuse_type(cinder: Service, volume: Volume, destination: Destination) -> None:
+    """LifeboatError for a pool that the volume's type does not lead to, which Cinder's scheduler would not take."""
+    offering = sorted(pool.name for pool in read_pools(cinder, find_type(cinder, str(volume.type))))
+    if destination.pool not in offering:
+        found = f"type {volume.type}, offered by {', '.join(offering) or 'no pool'}"
+        remedy = "Give type instead of host, a volume type that the back end offers."
+        raise LifeboatError(str(volume), found, f"a type that {destination.pool} offers", remedy)
 
 
 def _working(cinder: Service, destination: Destination) -> list[Pool]:

@@ -40,7 +40,8 @@ options:
   host:
     description:
       - The back end where it shall be, as C(HOST@BACKEND#POOL), with the cluster's name as HOST where there is a
-        cluster; C(openstack volume backend pool list) names them. Its type stays.
+        cluster; C(openstack volume backend pool list) names them. Its type stays, and must be one that the back end
+        offers.
     type: str
   migration_timeout:
     description:

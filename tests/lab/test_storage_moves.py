@@ -120,7 +120,16 @@ def hash_of(volume: str, pool: str, size: int) -> str:
     return re.findall(r"\b[0-9a-f]{64}\b", ansible("ctl1", "ansible.builtin.shell", read))[0]
 
 
-def test_a_volume_gets_another_type_and_comes_back_to_a_back_end(volume: str, content: bytes) -> None:
+@pytest.fixture
+def anywhere() -> Iterator[str]:
+    """A type that every back end offers."""
+    with admin() as cloud:
+        made = cloud.block_storage.create_type(name="anywhere")
+        yield made.name
+        cloud.block_storage.delete_type(made)
+
+
+def test_a_volume_gets_another_type_and_its_own_again(volume: str, content: bytes) -> None:
     expected = hashlib.sha256(content).hexdigest()
     assert migrate(volume, type="ceph")["changed"] is False
     there = migrate(volume, type="fast")
@@ -128,10 +137,23 @@ def test_a_volume_gets_another_type_and_comes_back_to_a_back_end(volume: str, co
     assert (there["source"], there["volume"]["place"], there["volume"]["type"]) == (HERE, THERE, "fast")
     assert hash_of(volume, POOLS[0], len(content)) == expected
     assert migrate(volume, type="fast")["changed"] is False
-    back = migrate(volume, host=HERE)
-    print(back["seconds"], back["timeline"])
-    assert back["volume"]["place"] == HERE and back["volume"]["status"] == "available"
+    refused = migrate(volume, check=False, host=HERE)
+    assert refused["failed"] and f"type fast, offered by {THERE}" in refused["found"]
+    assert migrate(volume, type="ceph")["volume"]["place"] == HERE
     assert hash_of(volume, "volumes", len(content)) == expected
+
+
+def test_a_volume_moves_to_a_back_end_and_keeps_its_type(anywhere: str, volume: str, content: bytes) -> None:
+    stayed = migrate(volume, type=anywhere)
+    assert stayed["actions"][0].startswith("give volume moves the type anywhere where it is")
+    assert stayed["volume"]["place"] == HERE
+    there = migrate(volume, host=THERE)
+    print(there["seconds"], there["timeline"])
+    assert (there["volume"]["place"], there["volume"]["type"]) == (THERE, anywhere)
+    assert hash_of(volume, POOLS[0], len(content)) == hashlib.sha256(content).hexdigest()
+    assert migrate(volume, host=HERE)["volume"]["status"] == "available"
+    assert hash_of(volume, "volumes", len(content)) == hashlib.sha256(content).hexdigest()
+    migrate(volume, type="ceph")
 
 
 def test_a_run_that_is_interrupted_is_gone_on_with(volume: str, content: bytes) -> None:

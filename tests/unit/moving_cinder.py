@@ -84,8 +84,8 @@ class MovingCinder:
         self.types = {"type-1": "ceph", "type-2": "fast", "type-3": "secret"}
         self.pools = [
             pool("lifeboat@ceph#ceph", ["ceph"]),
-            pool("lifeboat@fast#fast", ["fast", "secret"]),
-            pool("stor1@lvm#lvm", [], thin_provisioning_support=False, free_capacity_gb=5.0),
+            pool("lifeboat@fast#fast", ["ceph", "fast", "secret"]),
+            pool("stor1@lvm#lvm", ["ceph"], thin_provisioning_support=False, free_capacity_gb=5.0),
         ]
         self.services = [
             volume_service("ctl1@ceph", "lifeboat@ceph"),

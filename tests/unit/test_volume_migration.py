@@ -289,13 +289,25 @@ def test_a_source_that_does_not_work_is_refused(cinder):
     assert done["thing"] == "back end lifeboat@ceph" and requests(cinder) == []
 
 
+def test_a_back_end_to_which_its_type_does_not_lead_is_refused(cinder):
+    cinder.cinder.pools[1]["types"].remove("ceph")
+    done = run(cinder, host=THERE)
+    assert done["failed"] and f"type ceph, offered by {HERE}, stor1@lvm#lvm" in done["found"]
+    assert requests(cinder) == [] and "Give type instead" in done["remedy"]
+
+
+def test_a_volume_without_a_type_may_go_anywhere(cinder, data):
+    data.type = None
+    assert run(cinder, host=THERE)["volume"]["place"] == THERE
+
+
 def test_a_type_that_nobody_offers_is_refused(cinder):
     cinder.cinder.pools.pop(1)
     assert "no pool that offers it" in run(cinder, type="fast")["found"]
 
 
 def test_what_the_scheduler_lends_twice_is_warned_of(cinder, capsys):
-    cinder.cinder.pools[1] = pool(THERE, ["fast"], free_capacity_gb=3.0)
+    cinder.cinder.pools[1] = pool(THERE, ["ceph"], free_capacity_gb=3.0)
     warnings = warned(cinder, capsys, check=True, host=THERE)
     assert f"{THERE} has 3.0 GiB really free, and volume data may come to need 10." in warnings
 
