@@ -231,3 +231,93 @@ def test_an_image_moves_to_another_store_and_back(image: str, content: bytes) ->
 def test_an_unknown_store_is_refused(image: str) -> None:
     refused = stores(image, check=False, stores=["slow"])
     assert refused["failed"] and "store slow; expected some of ceph, fast" in refused["msg"]
+
+
+DOMAIN, DIRECTORY, IMAGE = "own-moved", "/var/lib/libvirt/own-moved", "vms/own-moved"
+FILE = f"{DIRECTORY}/disk.qcow2"
+RBD = "rbd --id nova --no-progress"
+XML = f"""
+<domain type='qemu'><name>{DOMAIN}</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='q35'>hvm</type></os><devices>
+  <disk type='file'><driver name='qemu' type='qcow2'/><source file='{FILE}'/><target dev='vda' bus='virtio'/></disk>
+  </devices></domain>"""
+CLEAN = f"virsh destroy {DOMAIN}; virsh undefine {DOMAIN}; rm -rf {DIRECTORY}; sleep 1; {RBD} rm {IMAGE}; true"
+
+
+def hypervisor(command: str) -> str:
+    """What a command printed on cmp1."""
+    printed = ansible("cmp1", "ansible.builtin.shell", json.dumps({"cmd": command}))
+    return printed.partition(">>\n")[2]
+
+
+def write(at_mib: int, pattern: int) -> None:
+    """Change 1 MiB of the disk of the running guest."""
+    device = "/machine/peripheral/virtio-disk0/virtio-backend"
+    ask = f'qemu-io -d {device} "write -f -P {pattern} {at_mib}M 1M"'
+    assert not hypervisor(f"virsh qemu-monitor-command {DOMAIN} --hmp '{ask}'").strip()
+
+
+def raw_hash(image: str) -> str:
+    return hypervisor(f"qemu-img convert -U -O raw {image} {DIRECTORY}/raw && sha256sum <{DIRECTORY}/raw").split()[0]
+
+
+def in_ceph() -> str:
+    return raw_hash(f"rbd:{IMAGE}:id=nova:conf=/etc/ceph/ceph.conf")
+
+
+def sources() -> list[str]:
+    """Of the running guest and of its definition."""
+    seen = [hypervisor(f"virsh domblklist {DOMAIN} {flag}") for flag in ("", "--inactive")]
+    return [line.split()[1] for text in seen for line in text.splitlines() if line.split()[:1] == ["vda"]]
+
+
+def block_copy(check: bool = True, **options: object) -> dict[str, t.Any]:
+    secret = hypervisor("virsh -q secret-list | awk '/client.nova/ {print $1}'").strip()
+    return module("cmp1", "libvirt_block_copy", check, name=DOMAIN, disk="vda", image=IMAGE, secret=secret, **options)
+
+
+@pytest.fixture
+def domain() -> Iterator[None]:
+    """A running guest with 64 MiB in a file, some of them written."""
+    hypervisor(f"({CLEAN}) 2>/dev/null; mkdir -p {DIRECTORY}; qemu-img create -q -f qcow2 {FILE} 64M")
+    module("cmp1", "libvirt_domain", name=DOMAIN, xml=XML, state="running")
+    for at_mib in range(0, 64, 4):
+        write(at_mib, at_mib + 1)
+    yield
+    hypervisor(f"({CLEAN}) 2>/dev/null")
+
+
+def test_a_disk_of_a_running_domain_moves_into_ceph(domain: None) -> None:
+    before = raw_hash(FILE)
+    done = block_copy()
+    print(done["copied_seconds"], done["seconds"])
+    assert done["source"] == FILE and done["size"] == 64 << 20
+    assert sources() == [IMAGE, IMAGE] and in_ceph() == before == raw_hash(FILE)
+    assert block_copy()["changed"] is False
+    # From now on the guest writes there and not into the file.
+    write(1, 0x77)
+    assert in_ceph() != before == raw_hash(FILE)
+
+
+def test_a_copy_that_takes_too_long_is_taken_back(domain: None) -> None:
+    before = raw_hash(FILE)
+    refused = block_copy(check=False, bandwidth=1, max_seconds=3)
+    assert refused["failed"] and f"the guest goes on with {FILE}" in refused["found"]
+    assert sources() == [FILE, FILE] and raw_hash(FILE) == before
+    assert DOMAIN not in hypervisor(f"{RBD} ls vms").split()
+
+
+def test_a_copy_that_somebody_left_is_gone_on_with(domain: None) -> None:
+    before = raw_hash(FILE)
+    secret = hypervisor("virsh -q secret-list | awk '/client.nova/ {print $1}'").strip()
+    disk = (
+        f"<disk type='network'><driver type='raw'/><auth username='nova'><secret type='ceph' uuid='{secret}'/></auth>"
+        f"<source protocol='rbd' name='{IMAGE}'/><target dev='vda'/></disk>"
+    )
+    hypervisor(
+        f'{RBD.removesuffix(" --no-progress")} create --size 64M {IMAGE}; echo "{disk}" >{DIRECTORY}/disk.xml; '
+        f"virsh blockcopy {DOMAIN} vda --xml {DIRECTORY}/disk.xml --reuse-external --transient-job --bandwidth 8"
+    )
+    done = block_copy()
+    assert done["actions"] == [f"go on with the copy of disk vda of domain {DOMAIN} to rbd:{IMAGE}"]
+    assert sources() == [IMAGE, IMAGE] and in_ceph() == before
