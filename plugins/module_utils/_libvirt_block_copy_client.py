@@ -47,10 +47,11 @@ class LibvirtBlockCopyCalls:
 
 @dataclass(frozen=True, slots=True)
 class RbdProgram:
-    """CopyImages by the program, as C(client.)``client``."""
+    """CopyImages by the program, as C(client.)``client``. ``remove_s`` bounds what takes long for a large image."""
 
     client: str
     timeout_s: float
+    remove_s: float
     conf_file: str = "/etc/ceph/ceph.conf"
 
     def exists(self, image: str) -> bool:
@@ -62,7 +63,8 @@ class RbdProgram:
         self._rbd("create", "--no-progress", "--size", f"{size}B", image)
 
     def remove(self, image: str) -> None:
-        self._rbd("rm", "--no-progress", image)
+        self._rbd("rm", "--no-progress", image, within=self.remove_s)
 
-    def _rbd(self, *arguments: str) -> str:
-        return output_of(["rbd", "--id", self.client, "--conf", self.conf_file, *arguments], self.timeout_s)
+    def _rbd(self, *arguments: str, within: float | None = None) -> str:
+        command = ["rbd", "--id", self.client, "--conf", self.conf_file, *arguments]
+        return output_of(command, self.timeout_s if within is None else within)

@@ -149,7 +149,7 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
         monitors=tuple(params["monitors"]),
     )
     with connected(params["uri"], params["timeout"]) as connection:
-        images = RbdProgram(wanted.client, params["timeout"])
+        images = RbdProgram(wanted.client, params["timeout"], wanted.max_seconds)
         copy = Copy(connection, Tools(LibvirtBlockCopyCalls(connection), images, CLOCK), wanted)
         changes = copy.changes()
         for change in changes if not module.check_mode else ():

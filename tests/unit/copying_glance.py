@@ -36,7 +36,7 @@ class CopyingGlance:
         self.methods = ["glance-direct", "copy-image"]
         self.steps, self.damage = {}, {}
         self.broken, self.clones, self.stale, self.hiccups = set(), set(), False, 0
-        self.pause = 2
+        self.pause, self.allowed = 2, True
 
     def answer(self, call, rest):
         """Status and body."""
@@ -92,6 +92,8 @@ class CopyingGlance:
 
     def copy(self, image, body):
         assert body["method"] == {"name": "copy-image"} and body["all_stores_must_succeed"] is False
+        if not self.allowed:
+            return refusal(403, "You are not authorized to complete copy_image action.")
         if image["status"] != "active":
             return refusal(409, "Only images with status active can be targeted for copying")
         if "os_glance_import_task" in image and not self.stale:

@@ -95,6 +95,13 @@ def test_the_lock_of_an_import_that_died_is_for_glance_to_break(glance, debian):
     assert run(glance, stores=["fast"])["image"]["stores"] == ["ceph", "fast"]
 
 
+def test_one_who_may_not_copy_is_told_so_at_once(glance, debian):
+    glance.glance.allowed = False
+    glance.glance.begin(debian, ["fast"])
+    done = run(glance, stores=["fast"])
+    assert done["failed"] and "status 403: You are not authorized" in done["found"] and "admin" in done["remedy"]
+
+
 def test_what_takes_too_long_is_left_to_glance(glance):
     glance.glance.pause = 10_000
     done = run(glance, stores=["fast"], exclusive=True, import_timeout=0.05)

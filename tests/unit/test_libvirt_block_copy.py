@@ -49,6 +49,8 @@ class Calls:
     breaks_at_s: float | None = None
     pivot_refuses: str = ""
     pivot_silent: bool = False
+    pivot_late: bool = False
+    pivot_loses: bool = False
     abort_refuses: str = ""
     rewrites_definition: bool = True
     began: float = 0.0
@@ -106,6 +108,8 @@ class Calls:
         self.did.append("abort")
         if self.abort_refuses:
             raise failed(f"domain {name}", self.abort_refuses, OPERATION_FAILED)
+        if self.pivot_late:
+            return self.give_copy()
         self.disk.remove(self.disk.find("mirror"))  # type: ignore[arg-type]
 
     def pivot(self, name: str, target: str) -> None:
@@ -114,12 +118,19 @@ class Calls:
         assert mirror is not None
         if mirror.get("ready") != "yes" or self.pivot_refuses:
             raise failed(f"domain {name}", self.pivot_refuses or "not ready for pivot yet", OPERATION_INVALID)
+        if self.pivot_loses:
+            return self.disk.remove(mirror)
+        if not self.pivot_late:
+            self.give_copy()
+        if self.pivot_silent or self.pivot_late:
+            raise CallError(f"domain {name}", "no answer of libvirt within 60 s", "an answer", "See the daemon.")
+        return None
+
+    def give_copy(self) -> None:
         assert self.domain.running is not None and self.domain.defined is not None
-        self.disk.remove(mirror)
+        self.disk.remove(self.disk.find("mirror"))  # type: ignore[arg-type]
         for root in [self.domain.running, *([self.domain.defined] if self.rewrites_definition else [])]:
             become(disk_of(root), self.to)
-        if self.pivot_silent:
-            raise CallError(f"domain {name}", "no answer of libvirt within 60 s", "an answer", "See the daemon.")
 
 
 def disk_of(root: Element) -> Element:
@@ -283,6 +294,21 @@ def test_a_pivot_that_was_made_without_an_answer_counts(world: World) -> None:
     world.calls.pivot_silent = True
     world.run()
     assert world.sources() == ["vms/vm1", "vms/vm1"] and world.pool.images == {"vms/vm1": 64 << 20}
+
+
+def test_a_pivot_that_comes_after_all_keeps_its_image(world: World) -> None:
+    world.calls.pivot_late = True
+    with pytest.raises(LifeboatError, match=f"no answer of libvirt.*the guest goes on with {THERE}"):
+        world.run()
+    assert world.calls.did == ["copy 0", "pivot", "abort"] and world.pool.images == {"vms/vm1": 64 << 20}
+    assert world.run()[0] == []
+
+
+def test_a_pivot_after_which_the_guest_has_its_old_disk_is_a_failure(world: World) -> None:
+    world.calls.pivot_loses = True
+    with pytest.raises(LifeboatError, match=f"kept its old disk; the guest goes on with {FILE}"):
+        world.run()
+    assert world.pool.images == {} and world.sources() == [FILE, FILE]
 
 
 def test_an_image_that_the_guest_may_use_is_never_removed(world: World) -> None:
