@@ -24,18 +24,24 @@ if t.TYPE_CHECKING:
 class Pool:
     """A place for volumes, ``name`` being HOST@BACKEND#POOL or CLUSTER@BACKEND#POOL. GiB, None where not known.
 
-    ``room`` is what the scheduler would still give away, ``free`` what is not written yet.
+    ``room`` is what the scheduler would still give away, ``free`` what is not written yet. ``down`` is its storage's.
     """
 
     name: str
     room: float | None
     free: float | None
+    down: bool
 
     @classmethod
     def parse(cls, body: Json) -> Pool:
         """From an answer of C(scheduler-stats/get_pools)."""
         capabilities = body["capabilities"]
-        return cls(body["name"], room_of(capabilities), _number(capabilities.get("free_capacity_gb")))
+        return cls(
+            name=body["name"],
+            room=room_of(capabilities),
+            free=_number(capabilities.get("free_capacity_gb")),
+            down=capabilities.get("backend_state") == "down",
+        )
 
     @property
     def backend(self) -> str:
@@ -120,17 +126,12 @@ def not_ready(cinder: Service, backend: str) -> str | None:
     """What keeps the services of a back end from work; None when at least one can."""
     bodies = read_list(cinder, "/os-services", "services", MICROVERSION, binary="cinder-volume")
     services = [each for each in bodies if backend in (each["host"], each.get("cluster"))]
-    said = {each["host"]: _state_of(each) for each in services}
+    said = {each["host"]: f"{each['status']} and {each['state']}" for each in services}
     if not services:
         return f"no cinder-volume that serves it, but: {', '.join(sorted(each['host'] for each in bodies)) or 'none'}"
     if any(state == "enabled and up" for state in said.values()):
         return None
     return ", ".join(f"cinder-volume {host} {state}" for host, state in sorted(said.items()))
-
-
-def _state_of(service: Json) -> str:
-    driver = ", its storage down" if service.get("backend_state") == "down" else ""
-    return f"{service['status']} and {service['state']}{driver}"
 
 
 def is_clustered(cinder: Service, backend: str) -> bool:

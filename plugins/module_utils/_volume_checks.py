@@ -133,10 +133,14 @@ def _working(cinder: Service, destination: Destination) -> list[Pool]:
     if not destination.candidates:
         remedy = "See openstack volume type show, volume service list and volume backend pool list --long."
         raise LifeboatError(str(destination), "no pool that offers it", "at least one", remedy)
-    reasons = {backend: not_ready(cinder, backend) for backend in {pool.backend for pool in destination.candidates}}
-    working = [pool for pool in destination.candidates if reasons[pool.backend] is None]
+    # Of a cluster only the pool tells that its storage is down, and not the services.
+    reasons = {
+        pool.name: "its storage is down" if pool.down else not_ready(cinder, pool.backend)
+        for pool in destination.candidates
+    }
+    working = [pool for pool in destination.candidates if reasons[pool.name] is None]
     if not working:
-        found = "; ".join(f"{backend}: {reason}" for backend, reason in sorted(reasons.items()))
+        found = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
         remedy = "Bring cinder-volume and its storage up, enable it, or choose another."
         raise LifeboatError(str(destination), found, "a cinder-volume that is enabled and up", remedy)
     return working

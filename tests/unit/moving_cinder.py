@@ -71,7 +71,8 @@ def pool(name, types, **capabilities):
 
 def volume_service(host, cluster=None, **values):
     """An entry of Cinder's os-services."""
-    state = {"state": "up", "status": "enabled", "backend_state": "up"}
+    # For a member of a cluster Cinder looks for the state under a name that no pool has.
+    state = {"state": "up", "status": "enabled", "backend_state": None if cluster else "up"}
     return {"binary": "cinder-volume", "host": host, "cluster": cluster, "zone": "nova"} | state | values
 
 

@@ -268,7 +268,6 @@ def test_a_server_under_which_nova_would_not_exchange_it_is_refused(cinder, data
     [
         ({"state": "down"}, "cinder-volume ctl1@fast enabled and down"),
         ({"status": "disabled"}, "cinder-volume ctl2@fast disabled and up"),
-        ({"backend_state": "down"}, "enabled and up, its storage down"),
     ],
 )
 def test_a_back_end_that_does_not_work_is_refused(cinder, options, values, words):
@@ -276,6 +275,13 @@ def test_a_back_end_that_does_not_work_is_refused(cinder, options, values, words
         each.update(values)
     done = run(cinder, **options)
     assert done["failed"] and words in done["found"] and requests(cinder) == []
+
+
+@pytest.mark.parametrize("options", [{"host": THERE}, {"type": "fast"}])
+def test_a_back_end_whose_storage_is_down_is_refused(cinder, options):
+    cinder.cinder.pools[1]["capabilities"]["backend_state"] = "down"
+    done = run(cinder, **options)
+    assert done["failed"] and f"{THERE}: its storage is down" in done["found"] and requests(cinder) == []
 
 
 def test_one_member_at_work_is_enough(cinder):
