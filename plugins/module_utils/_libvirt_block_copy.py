@@ -148,7 +148,7 @@ def destination_xml(wanted: WantedCopy) -> str:
     SubElement(auth, "secret", {"type": "ceph", "uuid": wanted.secret})
     source = SubElement(disk, "source", {"protocol": "rbd", "name": wanted.image})
     for monitor in wanted.monitors:
-        host, _, port = monitor.partition(":")
+        host, _colon, port = monitor.partition(":")
         SubElement(source, "host", {"name": host} | ({"port": port} if port else {}))
     SubElement(disk, "target", {"dev": wanted.target})
     return ElementTree.tostring(disk, encoding="unicode")

@@ -55,7 +55,7 @@ class RbdProgram:
     conf_file: str = "/etc/ceph/ceph.conf"
 
     def exists(self, image: str) -> bool:
-        pool, _, name = image.partition("/")
+        pool, name = image.split("/")
         names: list[str] = json.loads(self._rbd("ls", "--format", "json", pool))
         return name in names
 

@@ -174,7 +174,7 @@ class MovingCinder:
 
     @staticmethod
     def body(volume):
-        host, _, rest = volume.place.partition("@")
+        host, rest = volume.place.split("@")
         clustered = host == "lifeboat"
         return {
             "id": volume.id,
