@@ -82,6 +82,12 @@ class Cloud(t.Protocol):
     @property
     def network(self) -> Service: ...
 
+    @property
+    def block_storage(self) -> Service: ...
+
+    @property
+    def image(self) -> Service: ...
+
 
 class RefusalError(LifeboatError):
     """An answer of a service with an error status."""
@@ -252,11 +258,16 @@ def _body_of(response: t.Any) -> Json:
 
 
 def _message_of(response: t.Any) -> str:
-    """What the service says of its refusal: Nova and Neutron in ``message``, Placement in ``detail``."""
+    """What the service says of its refusal: Nova, Cinder and Neutron in ``message``, Placement in ``detail``.
+
+    Glance has ``message`` on top, with marks of HTML in it.
+    """
     try:
         body = response.json()
     except ValueError:
         return str(response.text or response.reason)
+    if isinstance(body.get("message"), str):
+        return " ".join(body["message"].replace("<br />", " ").split())
     parts = [part for value in body.values() for part in (value if isinstance(value, list) else [value])]
     said = [part.get("message") or part.get("detail") for part in parts if isinstance(part, dict)]
     return "; ".join(" ".join(str(each).split()) for each in said if each) or str(response.reason)

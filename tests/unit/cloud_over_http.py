@@ -20,6 +20,8 @@ MICROVERSIONS = {
     "compute": {"compute 2.53", "compute 2.64", "compute 2.84", "compute 2.96"},
     "placement": {"placement 1.20"},
     "network": {None},
+    "volume": {"volume 3.61"},
+    "image": {None},
 }
 
 
@@ -103,7 +105,7 @@ class CloudApi(Api):
             return super().handle_request()
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "null")
         if len(rest) < (1 if area == "placement" else 2):
-            return self.answer(200, self.service_versions(area))
+            return self.answer(300 if area == "image" else 200, self.service_versions(area))
         if self.headers.get("X-Auth-Token") != "token-of-user-admin":
             return self.answer(401, {"error": {"message": "no token"}})
         call = Call(self.command, address.path, dict(parse_qsl(address.query)), body)
@@ -139,7 +141,13 @@ class CloudApi(Api):
             links = [{"href": "", "rel": "self"}]
             version = {"id": "v1.0", "min_version": "1.0", "max_version": "1.39", "status": "CURRENT", "links": links}
             return {"versions": [version]}
-        return {"versions": [{"id": "v2.0", "status": "CURRENT", "links": [{"href": f"{link}/v2.0/", "rel": "self"}]}]}
+        if area == "volume":
+            version = {"id": "v3.0", "min_version": "3.0", "version": "3.71", "status": "CURRENT"}
+            return {"versions": [version | {"links": [{"href": f"{link}/v3/", "rel": "self"}]}]}
+        name = "v2" if area == "image" else "v2.0"
+        return {
+            "versions": [{"id": "v2.0", "status": "CURRENT", "links": [{"href": f"{link}/{name}/", "rel": "self"}]}]
+        }
 
     def compute(self, call, rest):
         cloud = self.server
@@ -244,6 +252,12 @@ class CloudApi(Api):
             "root_provider_uuid": entry["parent"] or key,
         }
 
+    def volume(self, call, rest):
+        return self.server.cinder.answer(call, rest[1:])
+
+    def image(self, call, rest):
+        return self.server.glance.answer(call, rest[1:])
+
     def network(self, call, rest):
         assert (call.method, rest, call.query) == ("GET", ["v2.0", "agents"], {})
         return 200, {"agents": self.server.agents}
@@ -256,7 +270,8 @@ for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
 class CloudOverHttp(KeystoneOverHttp):
     """A cloud whose parts are lists to be filled; ``calls`` are the requests to all services but Keystone.
 
-    ``moving`` may be a MovingNova, for what happens to servers.
+    ``moving`` may be a MovingNova, for what happens to servers; ``cinder`` and ``glance`` likewise, when they are
+    registered.
     """
 
     handler = CloudApi
@@ -267,7 +282,7 @@ class CloudOverHttp(KeystoneOverHttp):
         self.services, self.hypervisors, self.aggregates, self.running, self.agents = [], [], [], [], []
         self.server_groups = []
         self.providers = {}
-        self.moving = None
+        self.moving = self.cinder = self.glance = None
         self.page_size = 0
         self.busy = 0
         self.evacuations = 0
