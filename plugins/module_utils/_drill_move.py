@@ -33,7 +33,7 @@ class Move:
     ``within`` is seconds for each server, and as many again after ``on_timeout: force``. ``writes`` is MiB of memory
     that the guests go on rewriting meanwhile, ``link`` MiB per second that the migration may send (0: no limit),
     ``phase`` what is waited for before it is disturbed. ``killed`` says whether the playbook is killed in the middle
-    and run again, ``without`` names the prerequisites that are taken away in turn, for each of which the migration
+    and run again, ``reason`` a part of what must be said when the migration fails, ``without`` names the prerequisites that are taken away in turn, for each of which the migration
     must be refused.
     """
 
@@ -49,6 +49,7 @@ class Move:
     phase: MovePhase = MovePhase.COPYING
     killed: bool = False
     ends: MoveEnd = MoveEnd.MOVED
+    reason: str = ""
     without: tuple[str, ...] = ()
 
 
@@ -79,6 +80,7 @@ def read_move(fields: Fields) -> Move:
         phase=fields.word("phase", MovePhase, "phase of a live migration", usual.phase),
         killed=fields.flag("killed", usual.killed),
         ends=fields.word("ends", MoveEnd, "end", usual.ends),
+        reason=fields.text("reason") if fields.given("reason") else usual.reason,
         without=fields.texts("without"),
     )
     _check_sense(fields, move)

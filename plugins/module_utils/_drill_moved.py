@@ -34,6 +34,8 @@ def doubts(move: Move, moved: model.Move) -> Iterator[Doubt]:
         return
     for server in moved.servers:
         yield from _of_server(move, server, moved.found)
+    if move.reason not in moved.found:
+        yield Doubt(f"The migration ended with {moved.found!r}, not with {move.reason!r}.", missed=True)
     yield from _of_refusals(move, moved.refused)
     took, bound = moved.ended_at - moved.began_at, move.within * move.servers
     if move.on_timeout is OnTimeout.FORCE:

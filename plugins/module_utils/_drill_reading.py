@@ -50,6 +50,10 @@ class Fields:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    def given(self, key: str) -> bool:
+        """Whether the key has a value; a normalised drill has empty ones for what is absent."""
+        return bool(self._values.get(key))
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys, in the order of the file."""

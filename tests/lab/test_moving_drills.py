@@ -86,7 +86,7 @@ def test_a_load_without_any_force(altered: t.Callable[..., tuple[str, str]]) -> 
 
 
 def test_a_migration_that_is_not_given_up(altered: t.Callable[..., tuple[str, str]]) -> None:
-    verdict, reasons = altered("live_aborted", within="120s", writes=0, link=0)
+    verdict, reasons = altered("live_aborted", within="240s", link=0)
     assert verdict == "failed" and "had to stay on" in reasons
 
 

@@ -207,6 +207,8 @@ REFUSED = {"without": "rights", "refused": True, "found": "status 403", "expecte
         (drill(), moved(status="ERROR"), guest(), (), "failed", "is ERROR on cmp2"),
         (drill(ends="stayed"), moved(), guest(), (), "failed", "had to stay on cmp1"),
         (drill(ends="stayed"), moved("cmp1"), guest(), (), "passed", ""),
+        (drill(ends="stayed", reason="aborted"), moved("cmp1", found="no room"), guest(), (), "missed", "not with"),
+        (drill(ends="stayed", reason="aborted"), moved("cmp1", found="was aborted"), guest(), (), "passed", ""),
         (drill(ends="lost"), moved(None, "ERROR"), guest(), (), "passed", ""),
         (drill(ends="lost"), moved(), guest(), (), "missed", "did not cost"),
         (drill(within="9s"), moved(), guest(), (), "failed", "took 10.0 s, bound 9.0 s"),
