@@ -33,8 +33,8 @@ class Move:
     ``within`` is seconds for each server, and as many again after ``on_timeout: force``. ``writes`` is MiB of memory
     that the guests go on rewriting meanwhile, ``link`` MiB per second that the migration may send (0: no limit),
     ``phase`` what is waited for before it is disturbed. ``killed`` says whether the playbook is killed in the middle
-    and run again, ``reason`` a part of what must be said when the migration fails, ``without`` names the prerequisites that are taken away in turn, for each of which the migration
-    must be refused.
+    and run again. ``reason`` is a part of what must be said when the migration fails. ``without`` names prerequisites
+    that are taken away in turn, for each of which the migration must be refused.
     """
 
     kind: MoveKind = MoveKind.LIVE
