@@ -21,22 +21,16 @@ from functools import partial
 from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import ComputeService, read_services
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import receipt_of
-from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_latest, read_records
-from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import (
-    NOTES,
-    by_server,
-    elsewhere,
-    step_of_record,
-    steps_done,
-)
-from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, asked_again
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_records
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import NOTES, elsewhere
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_survey import asked, latest_by_server, survey
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_dispatch import Dispatch
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_layout import Layout
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_matrix import Matrix
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_schedule import remaining
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_travel import Travel
-from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import GRACE_S, Journey
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import Journey
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import (
     TASKS,
     WAITS,
@@ -51,14 +45,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import Server, read_server
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import Json, Step
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Cloud
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet, Move
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import Planning
-
-    Answer = t.TypeVar("Answer")
 
 # Between two looks, with few under way and with many.
 _PAUSE_S = (0.5, 2.0)
@@ -98,21 +90,23 @@ class Run:
         """``keep`` gets each receipt as soon as there is one."""
         self.left = {step.move: step for step in steps}
         self.receipts: list[Json] = []
-        self._cloud, self._compute = cloud, cloud.compute
+        self._compute = cloud.compute
         self._planning, self._rules, self._keep = planning, rules, keep
         self._actions: list[str] = []
         self._journeys: dict[Move, Journey] = {}
         self._counted: dict[Move, float] = {}
         self._services: list[ComputeService] | None = None
-        self._records: dict[str, list[Record]] = {}
         self._read_records()
-        self._going = self._read_going()
-        self._fleet = self._read_fleet()
-        self._sort_out()
-        self._layout = Layout(self._fleet)
+        seen = survey(cloud, self.left, planning, self._records)
+        self._fleet, self._going = seen.fleet, seen.going
+        for move in seen.done:
+            del self.left[move]
+        for move, found in seen.lost.items():
+            self._note(self.left[move], found)
+        self._layout = Layout(seen.fleet)
         waiting = [move for move in self.left if move not in self._going]
         alone = [move for move, step in self.left.items() if step.alone]
-        self._dispatch = Dispatch(self._layout, Matrix(self._fleet), planning.limits, waiting, alone)
+        self._dispatch = Dispatch(self._layout, Matrix(seen.fleet), planning.limits, waiting, alone)
         for move in self._going:
             self._dispatch.resume(move)
 
@@ -184,85 +178,16 @@ class Run:
         size = sum(max(0.0, step.size - sent.get(move, 0.0)) for move, step in self.left.items())
         return {"seconds": round(expected.seconds, 1), "bytes": round(size), "moves": len(self.left)}
 
-    # What the cloud says at the beginning
-
-    def _asked(self, ask: Callable[[], Answer]) -> Answer:
-        return asked_again(ask, GRACE_S, _PAUSE_S[0])
-
     def _read_records(self) -> None:
         count = max(_RECORDS[0], _RECORDS[1] * len(self._journeys))
-        self._records = {}
-        for record in self._asked(partial(read_latest, self._compute, count)):
-            self._records.setdefault(record.server, []).append(record)
-
-    def _read_going(self) -> dict[Move, Record]:
-        """The steps that Nova is about, or that ended since an earlier call saw them under way."""
-        going = {}
-        for chain in by_server(self.left.values()).values():
-            record = self._record_of(chain)
-            place = None if record is None else step_of_record(chain, record)
-            if record is not None and place is not None:
-                going[chain[place].move] = record
-        return going
-
-    def _record_of(self, chain: Sequence[Step]) -> Record | None:
-        server = chain[0].move.server
-        own = self._records.get(server, [])
-        noted = [step.notes["record"] for step in chain if step.notes]
-        if not noted:
-            return own[0] if own and own[0].kind in TASKS and not own[0].settled else None
-        if noted[0] not in [each.id for each in own]:
-            own = self._asked(partial(read_records, self._compute, {"instance_uuid": server}))
-        return next((each for each in own if each.id == noted[0]), None)
-
-    def _read_fleet(self) -> Fleet:
-        planning = self._planning
-        bound = {move.server: move for move in self._going}
-        fleet = self._asked(partial(fleet_from, self._cloud, planning.assumed, planning.storage, bound))
-        servers = dict(fleet.servers)
-        for move in self._going:
-            if move.server in servers:
-                # Nova's status of one that is under way does not tell whether it runs.
-                step = self.left[move]
-                status = "SHUTOFF" if step.kind == "cold" and not step.stops else "ACTIVE"
-                servers[move.server] = dataclasses.replace(servers[move.server], status=status, movable=step.kind)
-        return dataclasses.replace(fleet, servers=servers)
-
-    def _sort_out(self) -> None:
-        """Drop the steps that are done, and those that cannot be taken."""
-        for chain in by_server(self.left.values()).values():
-            try:
-                done = self._done(chain)
-            except LifeboatError as error:
-                for step in chain:
-                    self._going.pop(step.move, None)
-                    self._note(step, error.found)
-                continue
-            for step in chain[:done]:
-                del self.left[step.move]
-
-    def _done(self, chain: Sequence[Step]) -> int:
-        """How many of a server's steps are; LifeboatError when the others are not to be taken."""
-        server = self._fleet.servers.get(chain[0].move.server)
-        if server is None:
-            raise gone(str(chain[0]))
-        unknown = {host for step in chain for host in (step.move.source, step.move.destination)} - set(
-            self._fleet.hosts
-        )
-        if unknown:
-            found = f"unknown host {', '.join(sorted(unknown))}"
-            raise LifeboatError(str(chain[0]), found, "hosts that Nova knows", "Plan anew.")
-        going = [place for place, step in enumerate(chain) if step.move in self._going]
-        return going[0] if going else steps_done(chain, server.host)
-
-    # What happens to each step
+        self._records = latest_by_server(self._compute, count)
 
     def _journey(self, step: Step, server: Server) -> Journey:
         return Journey(self._compute, server, self._rules.wanted(step), closely=False)
 
     def _server(self, step: Step) -> Server:
         try:
-            return self._asked(partial(read_server, self._compute, step.move.server))
+            return asked(partial(read_server, self._compute, step.move.server))
         except RefusalError as refusal:
             if refusal.status != 404:
                 raise
@@ -303,14 +228,14 @@ class Run:
         journey = self._journey(step, server)
         own = self._records.get(server.id, [])
         if server.task == TASKS[step.kind] or server.status == WAITS:
-            own = self._asked(partial(read_records, self._compute, {"instance_uuid": server.id}))
+            own = asked(partial(read_records, self._compute, {"instance_uuid": server.id}))
             record = in_progress(server, own)
             if record is not None:
                 refuse_other(server, record, journey.wanted)
                 journey.go_on(record)
                 return journey
         if self._services is None:
-            self._services = self._asked(partial(read_services, self._compute))
+            self._services = asked(partial(read_services, self._compute))
         refuse(server, journey.wanted, self._services)
         journey.begin(record.id for record in own)
         return journey

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Move
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import hypervisor, inventory, service
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, MIB
@@ -99,6 +100,14 @@ def test_hosts_have_the_numbers_of_placement():
 def test_what_others_have_allocated_is_not_there_for_servers():
     # Placement counts 12 VCPUs, the server of the host takes 2.
     assert fleet(nova_server("web"), used=12).hosts["cmp1"].capacity.vcpus == 64 - 10
+
+
+def test_one_that_is_under_way_takes_its_room_on_both_hosts_and_from_nobody_else():
+    move = Move("id-web", "cmp1", "cmp2")
+    seen = fleet_from(cloud([nova_server("web", host="cmp2")], used=2), ASSUMED, "ceph", {"id-web": move})
+    web = seen.servers["id-web"]
+    assert (web.host, web.bound_for) == ("cmp1", "cmp2")
+    assert {host.capacity.vcpus for host in seen.hosts.values()} == {64}
 
 
 def test_servers_have_what_their_flavors_say():
