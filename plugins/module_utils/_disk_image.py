@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import typing as t
 from dataclasses import dataclass
 
@@ -27,6 +28,23 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import F
 from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import LARGEST_DISK
 
 Json = dict[str, t.Any]
+
+
+class FileState(t.NamedTuple):
+    """What tells that a file of a source is the one that it was. Times in ns.
+
+    The inode and the time of change of that notice a file that was put in its place with its size and time. A block
+    device tells nothing: what is written to it changes none of these.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int
+    is_device: bool
+
+
 # Nova's limits for the same program: 1 GiB of address space and 30 s of a processor.
 _INFO_LIMITS = ("prlimit", f"--as={2**30}", "--cpu=30")
 _INFO_TIMEOUT_S = 60.0
@@ -52,8 +70,8 @@ class DiskImage:
         """What QEMU opens, as its options of block devices; formats are told and never probed."""
         return _options(self.part, self.format, None if self.backing is None else self.backing.options)
 
-    def identity(self) -> tuple[tuple[str, int, int], ...]:
-        """Path, size in bytes and time of change in ns of every file that it is read from."""
+    def identity(self) -> tuple[FileState, ...]:
+        """The state of every file that it is read from."""
         own = []
         for path in (self.part.path, *self.files):
             try:
@@ -61,7 +79,8 @@ class DiskImage:
             except OSError as error:
                 said, remedy = error.strerror or str(error), "Leave the source in its place until it is copied."
                 raise LifeboatError(f"file {path}", said, "the source as it was", remedy) from error
-            own.append((path, found.st_size, found.st_mtime_ns))
+            is_device = stat.S_ISBLK(found.st_mode)
+            own.append(FileState(path, found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns, is_device))
         return (*own, *(self.backing.identity() if self.backing else ()))
 
 

@@ -50,6 +50,19 @@ class FileDestination:
         except (FileNotFoundError, ValueError):
             return None
 
+    def stamp(self) -> list[int]:
+        """Size, time of change (ns) and inode of the file."""
+        return _stamp(self._path)
+
+    @contextlib.contextmanager
+    def open_whole(self) -> Iterator[FileTarget]:
+        """The file, to be read."""
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            yield FileTarget(descriptor)
+        finally:
+            os.close(descriptor)
+
     def check_room(self, needed: int) -> None:
         """LifeboatError when the file system has less than ``needed`` bytes, or there is no such directory."""
         try:
@@ -79,7 +92,7 @@ class FileDestination:
     def publish(self, receipt: Json) -> None:
         """Give the unfinished file its name. The receipt goes first: a file without one counts as somebody else's."""
         with open(self._receipt, "w", encoding="utf-8") as file:
-            json.dump(receipt, file)
+            json.dump({**receipt, "stamp": _stamp(self.partial)}, file)
             file.flush()
             os.fsync(file.fileno())
         try:
@@ -100,8 +113,15 @@ class FileDestination:
             os.unlink(self.partial)
 
 
+def _stamp(path: str) -> list[int]:
+    found = os.stat(path)
+    return [found.st_size, found.st_mtime_ns, found.st_ino]
+
+
 class FileTarget:
     """An open file; holes of it read as zeros."""
+
+    is_blank = True
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

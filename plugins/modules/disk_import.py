@@ -134,6 +134,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import
     Options,
     earlier_import,
     import_disk,
+    is_gone,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_destination import FileDestination
@@ -192,19 +193,18 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
     disk = chosen_disk(found, params["disk"], thing)
     image = found.image(disk, thing, params["allow_backing"])
     with opened_destination(module) as destination:
-        receipt = earlier_import(image, destination)
-        if receipt is not None:
-            del receipt["source"]
-            return {"changed": False, "actions": [], "copy": receipt}
+        options = Options(params["resume"], params["read_back"], params["timeout"])
+        name = f"disk {disk.name} of {thing}"
+        earlier = earlier_import(image, destination, options, name)
+        if earlier is not None:
+            return {"changed": False, "actions": [], "copy": earlier}
         list(found.checksums(thing, disk))
-        says = f"copy disk {disk.name} of {thing} to {destination.thing}"
+        again = ", again, as the copy of before is gone" if is_gone(destination) else ""
+        says = f"copy {name} to {destination.thing}{again}"
         diff = {"before": {destination.thing: "absent"}, "after": {destination.thing: f"{image.size} bytes of {thing}"}}
         result = {"changed": True, "actions": [says], "diff": diff, "copy": None}
         if not module.check_mode:
-            options = Options(params["resume"], params["read_back"], params["timeout"])
-            result["copy"] = dataclasses.asdict(
-                import_disk(image, destination, options, f"disk {disk.name} of {thing}")
-            )
+            result["copy"] = dataclasses.asdict(import_disk(image, destination, options, name))
         return result
 
 
