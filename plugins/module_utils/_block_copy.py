@@ -201,6 +201,9 @@ class Copy:
                     self._of_source[number] = digest
                     self._keep(number, digest)
         missing = [number for number in range(block_count(size)) if number not in self._of_source]
+        if not self._target.is_blank:
+            # Without the first block nobody takes what is there for a disk.
+            missing.sort(key=lambda number: (number == 0, number))
         batch: list[_Block] = []
         for block in _read_ahead(reader, missing):
             self._of_source[block.number] = block.digest

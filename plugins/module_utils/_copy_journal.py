@@ -149,6 +149,17 @@ def read_journal(content: bytes, subject: Subject) -> Recorded | None:
     return Recorded(blocks, end, is_current, is_complete)
 
 
+def recorded_digest(path: str, number: int) -> str | None:
+    """What the journal at ``path``, of whatever disk, says last of one block; None when it says nothing."""
+    found = None
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        for line in file:
+            match _parsed(line):
+                case [int(block), str(digest)] if block == number:
+                    found = digest
+    return found
+
+
 def _parsed(line: bytes) -> t.Any:
     if not line.endswith(b"\n"):
         return None

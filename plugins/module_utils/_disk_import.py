@@ -35,9 +35,13 @@ Json = dict[str, t.Any]
 
 
 class Destination(t.Protocol):
-    """A place for a disk. ``partial`` is the name of the unfinished copy, ``journal`` the path of its journal."""
+    """A place for a disk. ``partial`` is the name of the unfinished copy, ``journal`` the path of its journal.
+
+    ``to_replace`` says how somebody makes room for another copy.
+    """
 
     thing: str
+    to_replace: str
     partial: str
     journal: str
 
@@ -82,10 +86,10 @@ def earlier_import(image: DiskImage, destination: Destination, options: Options,
     subject = subject_of(image)
     if receipt is None or not _may_be_same(receipt["source"], subject):
         found = "something else" if receipt is None else "a copy of another disk, or of an earlier state of this one"
-        remedy = "Choose another name, or remove it if nobody needs it."
+        remedy = f"Choose another place, or {destination.to_replace}."
         raise LifeboatError(destination.thing, found, "nothing, or a copy of this disk", remedy)
     if not (subject.tells_changes and receipt["source"] == subject.header()):
-        _check_source(image, receipt, options, thing)
+        _check_source(image, receipt, destination.to_replace, options, thing)
     _check_destination(destination, receipt)
     return {each.name: receipt[each.name] for each in dataclasses.fields(Copied)}
 
@@ -98,14 +102,14 @@ def _may_be_same(header: Json, subject: Subject) -> bool:
     ] == [file[1:3] for file, state in zip(now, subject.files, strict=True) if not state.is_device]
 
 
-def _check_source(image: DiskImage, receipt: Json, options: Options, thing: str) -> None:
+def _check_source(image: DiskImage, receipt: Json, to_replace: str, options: Options, thing: str) -> None:
     """LifeboatError unless the source has the content that was copied."""
     with open_source(image, options.timeout_s, thing) as source:
         digest = digest_of(source, thing)
     if digest != receipt["source_digest"]:
         found = f"a source of the same name with the digest {digest}"
         expected = f"{receipt['source_digest']}, of which there is a copy"
-        raise LifeboatError(thing, found, expected, "Choose another name for the copy, or remove it.")
+        raise LifeboatError(thing, found, expected, f"Choose another place, or {to_replace}.")
 
 
 def _check_destination(destination: Destination, receipt: Json) -> None:
@@ -124,7 +128,7 @@ def _check_destination(destination: Destination, receipt: Json) -> None:
             changed += [f"{destination.stamp()[0]} bytes"] if destination.stamp()[0] != size else []
     if changed:
         found = f"a copy of this disk that was changed since: {', '.join(changed)}"
-        remedy = "It was left alone. Use it as it is, or remove it to have the disk copied again."
+        remedy = f"It was left alone. Use it as it is, or {destination.to_replace}, to have the disk copied again."
         raise LifeboatError(
             destination.thing, found, f"{size} bytes with digest {receipt['destination_digest']}", remedy
         )

@@ -26,6 +26,8 @@ Json = dict[str, t.Any]
 class FileDestination:
     """The file at ``path``."""
 
+    to_replace = "remove it, if nobody needs it"
+
     def __init__(self, path: str) -> None:
         directory, name = os.path.split(os.path.abspath(path))
         self._path, self._directory = os.path.join(directory, name), directory
@@ -91,10 +93,7 @@ class FileDestination:
 
     def publish(self, receipt: Json) -> None:
         """Give the unfinished file its name. The receipt goes first: a file without one counts as somebody else's."""
-        with open(self._receipt, "w", encoding="utf-8") as file:
-            json.dump({**receipt, "stamp": _stamp(self.partial)}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write_receipt(self._receipt, {**receipt, "stamp": _stamp(self.partial)})
         try:
             # Unlike a renaming this fails when somebody has made a file of the name meanwhile.
             os.link(self.partial, self._path)
@@ -113,6 +112,14 @@ class FileDestination:
             os.unlink(self.partial)
 
 
+def write_receipt(path: str, receipt: Json) -> None:
+    """Write it, and wait until it is on its disk."""
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(receipt, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _stamp(path: str) -> list[int]:
     found = os.stat(path)
     return [found.st_size, found.st_mtime_ns, found.st_ino]
@@ -121,7 +128,7 @@ def _stamp(path: str) -> list[int]:
 class FileTarget:
     """An open file; holes of it read as zeros."""
 
-    is_blank = True
+    is_blank: bool = True
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -31,6 +31,8 @@ _RECEIPT = "lifeboat.receipt"
 class RbdDestination:
     """The image ``name`` of a pool, by an I/O context of librados; the journal is kept in ``directory``."""
 
+    to_replace = "remove it, if nobody needs it"
+
     def __init__(self, context: t.Any, pool: str, name: str, directory: str) -> None:
         self.thing = f"image {pool}/{name}"
         if not name or set("/@") & set(name):

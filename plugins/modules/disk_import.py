@@ -7,12 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: disk_import
-short_description: Copy a disk of another hypervisor to a raw file or to an image of Ceph
+short_description: Copy a disk of another hypervisor to a raw file, a block device or an image of Ceph
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
   - Reads a disk image of any format that M(lifeboat.cloud.foreign_machine_info) knows, inside an OVA archive in place,
-    and writes the disk to a raw file or to an image of RBD, which appears under its name when it is whole.
+    and writes the disk to a block device, or to a raw file or an image of RBD, which appears under its name when it is
+    whole.
   - In one pass each block of 4 MiB is read, hashed, written, flushed, read back from the destination, hashed again and
     noted in a journal. Zeros are neither read, where the source tells that they are, nor written.
   - A copy that broke off, even by a kill, goes on where it was, after the blocks noted were read back and found right.
@@ -42,8 +43,9 @@ options:
     default: false
   dest:
     description:
-      - The raw file to make, not a block device. Beside it are its journal meanwhile, and a receipt of what it is
-        a copy of.
+      - The raw file to make. Beside it are its journal meanwhile, and a receipt of what it is a copy of.
+      - Or a block device, such as a logical volume, that is at least as large, empty, and used by nothing. Its first
+        block is written last. It gets zeros where the disk has them; what is behind the end of the disk stays.
     type: path
   pool:
     description: The pool of the image to make, with O(name).
@@ -52,7 +54,7 @@ options:
     description: The image to make. C(rbd) and Cinder's management of existing volumes take it from there.
     type: str
   journal_dir:
-    description: Where the journal of a copy to O(pool) is kept.
+    description: Where the journal of a copy to O(pool) or a block device is kept, and the receipt of the latter.
     type: path
     default: /var/lib/lifeboat/imports
   read_back:
@@ -93,6 +95,12 @@ EXAMPLES = r"""
     dest: /srv/images/appliance.raw
   register: appliance
 
+- name: Fill a logical volume
+  lifeboat.cloud.disk_import:
+    src: /srv/import/web1.ova
+    disk: disk1
+    dest: /dev/vg0/web1-data
+
 - name: Show that source and destination are equal
   ansible.builtin.debug:
     msg: "{{ appliance['copy'].source_digest }} = {{ appliance['copy'].destination_digest }}"
@@ -125,10 +133,14 @@ copy:
 
 import contextlib
 import dataclasses
+import os
+import stat
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.lifeboat.cloud.plugins.module_utils._block_destination import BlockDestination
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_client import CEPH_ARGUMENTS, ceph_session
+from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import DiskImage
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import (
     Destination,
     Options,
@@ -171,11 +183,11 @@ def chosen_disk(found: ForeignMachine, name: str | None, thing: str) -> Disk:
 
 
 @contextlib.contextmanager
-def opened_destination(module: AnsibleModule) -> t.Iterator[Destination]:
-    """The file, or the image with its cluster."""
-    params = module.params
-    if params["dest"] is not None:
-        yield FileDestination(params["dest"])
+def opened_destination(module: AnsibleModule, image: DiskImage) -> t.Iterator[Destination]:
+    """The file, the device, or the image with its cluster."""
+    params, dest = module.params, module.params["dest"]
+    if dest is not None:
+        yield device_for(image, dest, params["journal_dir"]) if is_device(dest) else FileDestination(dest)
         return
     if RBD_IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("rbd (package python3-rbd)"), exception=RBD_IMPORT_ERROR)
@@ -186,13 +198,25 @@ def opened_destination(module: AnsibleModule) -> t.Iterator[Destination]:
         yield destination
 
 
+def is_device(path: str) -> bool:
+    """Whether there is a block device, perhaps behind links."""
+    return os.path.exists(path) and stat.S_ISBLK(os.stat(path).st_mode)
+
+
+def device_for(image: DiskImage, path: str, journal_dir: str) -> BlockDestination:
+    """The device, unless it is the source."""
+    if os.path.realpath(path) == image.part.path:
+        raise LifeboatError(f"device {path}", "the source itself", "another device", "Choose another device.")
+    return BlockDestination(path, journal_dir, image.size)
+
+
 def converge(module: AnsibleModule) -> dict[str, t.Any]:
     """Import the disk, unless it is there."""
     params, thing = module.params, module.params["src"]
     found = open_machine(params["src"], params["disks"])
     disk = chosen_disk(found, params["disk"], thing)
     image = found.image(disk, thing, params["allow_backing"])
-    with opened_destination(module) as destination:
+    with opened_destination(module, image) as destination:
         options = Options(params["resume"], params["read_back"], params["timeout"])
         name = f"disk {disk.name} of {thing}"
         earlier = earlier_import(image, destination, options, name)
