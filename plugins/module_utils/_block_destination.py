@@ -11,15 +11,13 @@ written last. What it held is not taken for zeros. Journal and receipt are kept 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import struct
 import typing as t
 from urllib.parse import quote
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _block_devices
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _block_devices, _qemu_lock
 from ansible_collections.lifeboat.cloud.plugins.module_utils._block_copy import BLOCK_SIZE
 from ansible_collections.lifeboat.cloud.plugins.module_utils._bluestore_label import read_label
 from ansible_collections.lifeboat.cloud.plugins.module_utils._copy_journal import recorded_digest
@@ -32,9 +30,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._block_devices import BlockDevice
 
 Json = dict[str, t.Any]
-# struct flock of 64-bit Linux; QEMU locks bytes from 100 and from 200 on of what it has open.
-_FLOCK = "hhqqi0q"
-_QEMU_FIRST, _QEMU_BYTES = 100, 200
 
 
 class BlockDestination:
@@ -159,9 +154,7 @@ def _is_open(path: str) -> bool:
     except OSError:
         return True
     try:
-        said = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _flock())
-        kind: int = struct.unpack(_FLOCK, said)[0]
-        return kind != fcntl.F_UNLCK
+        return _qemu_lock.is_open(descriptor)
     finally:
         os.close(descriptor)
 
@@ -169,11 +162,7 @@ def _is_open(path: str) -> bool:
 def _lock(descriptor: int, thing: str) -> None:
     """Keep QEMU from opening it, as it would keep us."""
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock())
+        _qemu_lock.hold(descriptor)
     except BlockingIOError as error:
         remedy = "See with fuser which, such as a guest, and end it."
         raise LifeboatError(thing, "a program that has it open", "an unused device", remedy) from error
-
-
-def _flock() -> bytes:
-    return struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _QEMU_FIRST, _QEMU_BYTES, 0)

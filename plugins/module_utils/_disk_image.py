@@ -84,22 +84,27 @@ class DiskImage:
         return (*own, *(self.backing.identity() if self.backing else ()))
 
 
-def inspect(part: FilePart, claimed: str | None, thing: str, allow_backing: bool = False) -> DiskImage:
+def inspect(
+    part: FilePart, claimed: str | None, thing: str, allow_backing: bool = False, is_running: bool = False
+) -> DiskImage:
     """The image in ``part``, which is of the format ``claimed`` unless that is None.
+
+    The tables of one whose machine is running are not checked: they change meanwhile.
 
     LifeboatError when it is not, lies on another image (which ``allow_backing`` permits in the same directory), has
     data elsewhere, or is encrypted, damaged or absurdly large.
     """
-    return _inspect(part, claimed, thing, _LONGEST_CHAIN if allow_backing else 0)
+    return _inspect(part, claimed, thing, _LONGEST_CHAIN if allow_backing else 0, is_running)
 
 
-def _inspect(part: FilePart, claimed: str | None, thing: str, chain: int) -> DiskImage:
+def _inspect(part: FilePart, claimed: str | None, thing: str, chain: int, is_running: bool) -> DiskImage:
     form = _checked_format(part, claimed, thing)
     files = _extent_files(part, thing) if form == "vmdk" else ()
     name = backing_name(part, form, thing)
-    backing = None if name is None else _inspect(_backing_file(part, name, thing, chain), None, thing, chain - 1)
+    below = None if name is None else _backing_file(part, name, thing, chain)
+    backing = None if below is None else _inspect(below, None, thing, chain - 1, is_running)
     size = _asked_size(_options(part, form, None), thing)
-    if form in _CHECKABLE:
+    if form in _CHECKABLE and not is_running:
         _check_tables(_options(part, form, None), thing)
     return DiskImage(part, form, size, files, backing)
 

@@ -12,6 +12,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _qemu_lock
 from ansible_collections.lifeboat.cloud.plugins.module_utils._block_copy import (
     BLOCK_SIZE,
     Copied,
@@ -58,16 +59,20 @@ class Destination(t.Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``resume`` keeps what a failed copy has copied and goes on from it; ``timeout_s`` is for one read."""
+    """``resume`` keeps what a failed copy has copied and goes on from it; ``timeout_s`` is for one read.
+
+    ``is_running`` copies what a running machine has now, to be gone on with once it is off.
+    """
 
     resume: bool = True
     read_back: bool = True
     timeout_s: float = 60.0
+    is_running: bool = False
 
 
-def subject_of(image: DiskImage) -> Subject:
+def subject_of(image: DiskImage, is_running: bool = False) -> Subject:
     """What a copy of the image is a copy of."""
-    return Subject(image.identity(), image.size, BLOCK_SIZE)
+    return Subject(image.identity(), image.size, BLOCK_SIZE, is_running)
 
 
 def is_gone(destination: Destination) -> bool:
@@ -84,6 +89,9 @@ def earlier_import(image: DiskImage, destination: Destination, options: Options,
         return None
     receipt = destination.receipt()
     subject = subject_of(image)
+    if receipt is not None and options.is_running:
+        remedy = f"Choose another place, or {destination.to_replace}."
+        raise LifeboatError(destination.thing, "a copy that was finished", "none of a running machine", remedy)
     if receipt is None or not _may_be_same(receipt["source"], subject):
         found = "something else" if receipt is None else "a copy of another disk, or of an earlier state of this one"
         remedy = f"Choose another place, or {destination.to_replace}."
@@ -135,16 +143,22 @@ def _check_destination(destination: Destination, receipt: Json) -> None:
 
 
 def import_disk(image: DiskImage, destination: Destination, options: Options, thing: str) -> Copied:
-    """Copy the disk, and let it appear when it is whole. LifeboatError leaves nothing, or what can be resumed."""
-    subject = subject_of(image)
-    with open_source(image, options.timeout_s, thing) as source:
+    """Copy the disk, and let it appear when it is whole, unless its machine is running.
+
+    LifeboatError leaves nothing, or what can be resumed.
+    """
+    subject = subject_of(image, options.is_running)
+    with open_source(image, options.timeout_s, thing, options.is_running) as source:
         destination.check_room(sum(length for _offset, length in source.extents()))
         os.makedirs(os.path.dirname(destination.journal), mode=0o700, exist_ok=True)
         with open_journal(destination.journal, subject, destination.thing) as journal:
             _prepare(destination, journal, subject, options)
             try:
                 copied, samples = _copied(source, destination, journal, options)
-                if subject != subject_of(image):
+                if options.is_running:
+                    journal.end()
+                    return copied
+                if subject != subject_of(image) or any(_qemu_lock.is_written(file.path) for file in subject.files):
                     raise LifeboatError(thing, "a source that changed meanwhile", "one at rest", "Shut its guest down.")
                 _publish(destination, subject, copied, samples)
             except (LifeboatError, OSError) as error:

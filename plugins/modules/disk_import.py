@@ -17,7 +17,8 @@ description:
   - In one pass each block of 4 MiB is read, hashed, written, flushed, read back from the destination, hashed again and
     noted in a journal. Zeros are neither read, where the source tells that they are, nor written.
   - A copy that broke off, even by a kill, goes on where it was, after the blocks noted were read back and found right.
-  - The source is never written to, and refused while something has it open to write, such as a running guest.
+  - The source is never written to, and refused while something has it open to write, such as a running guest, unless
+    O(running) makes it the first part of a copy that is finished when the guest is off.
 extends_documentation_fragment: [lifeboat.cloud._attributes, lifeboat.cloud._ceph]
 options:
   src:
@@ -57,6 +58,13 @@ options:
     description: Where the journal of a copy to O(pool) or a block device is kept, and the receipt of the latter.
     type: path
     default: /var/lib/lifeboat/imports
+  running:
+    description:
+      - The machine of the source runs on. What the disk has now is copied, and kept unfinished with its journal. Each
+        later run reads the source once more and copies only what differs; the one without this finishes the copy.
+      - An image with tables, such as qcow2, may not be readable as a whole while it changes. Then run this again.
+    type: bool
+    default: false
   read_back:
     description:
       - Whether each block is read again from the destination before it counts. Without it, the destination's digest
@@ -95,6 +103,17 @@ EXAMPLES = r"""
     dest: /srv/images/appliance.raw
   register: appliance
 
+- name: Copy most of a disk while its machine runs
+  lifeboat.cloud.disk_import:
+    src: /srv/import/web1.xml
+    dest: /srv/images/web1.raw
+    running: true
+
+- name: Copy what has changed since, when it is off
+  lifeboat.cloud.disk_import:
+    src: /srv/import/web1.xml
+    dest: /srv/images/web1.raw
+
 - name: Fill a logical volume
   lifeboat.cloud.disk_import:
     src: /srv/import/web1.ova
@@ -117,7 +136,7 @@ actions:
 copy:
   description:
     - The copy, now or earlier, null in check mode before it. In bytes the disk's C(size), what was C(read) and
-      C(written), and what was C(resumed) from an earlier copy; the C(seconds) it took.
+      C(written), and what was C(resumed), as it was there from an earlier copy; the C(seconds) it took.
     - C(source_digest) and C(destination_digest) are SHA-256 over the SHA-256 of all blocks of 4 MiB in their order.
   returned: success
   type: dict
@@ -167,6 +186,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "pool": {"type": "str"},
     "name": {"type": "str"},
     "journal_dir": {"type": "path", "default": "/var/lib/lifeboat/imports"},
+    "running": {"type": "bool", "default": False},
     "read_back": {"type": "bool", "default": True},
     "resume": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 60},
@@ -215,16 +235,16 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
     params, thing = module.params, module.params["src"]
     found = open_machine(params["src"], params["disks"])
     disk = chosen_disk(found, params["disk"], thing)
-    image = found.image(disk, thing, params["allow_backing"])
+    image = found.image(disk, thing, params["allow_backing"], params["running"])
     with opened_destination(module, image) as destination:
-        options = Options(params["resume"], params["read_back"], params["timeout"])
+        options = Options(params["resume"], params["read_back"], params["timeout"], params["running"])
         name = f"disk {disk.name} of {thing}"
         earlier = earlier_import(image, destination, options, name)
         if earlier is not None:
             return {"changed": False, "actions": [], "copy": earlier}
         list(found.checksums(thing, disk))
         again = ", again, as the copy of before is gone" if is_gone(destination) else ""
-        says = f"copy {name} to {destination.thing}{again}"
+        says = f"copy {name}{', as it is now,' if params['running'] else ''} to {destination.thing}{again}"
         diff = {"before": {destination.thing: "absent"}, "after": {destination.thing: f"{image.size} bytes of {thing}"}}
         result = {"changed": True, "actions": [says], "diff": diff, "copy": None}
         if not module.check_mode:

@@ -34,7 +34,15 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_destination import FileDestination, FileTarget
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import whole_file
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ova import open_package
-from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import EXTENTS, MIB, OPTIONS, SIZE, make_image, make_raw
+from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import (
+    EXTENTS,
+    MIB,
+    OPTIONS,
+    SIZE,
+    make_image,
+    make_raw,
+    qemu_img,
+)
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
 
 if t.TYPE_CHECKING:
@@ -407,6 +415,68 @@ def test_a_source_whose_reader_dies_is_a_clear_error_and_can_be_resumed(
             imported(image, path)
     assert imported(image, path).resumed >= 2 * BLOCK_SIZE
     assert path.read_bytes() == (images / "disk.raw").read_bytes()
+
+
+@contextlib.contextmanager
+def guest_of(path: Path, form: str) -> t.Iterator[str]:
+    """A program that has the image open to write, as the QEMU of a guest has, and the address at which it is."""
+    socket = path.with_suffix(".socket")
+    with subprocess.Popen(["qemu-nbd", "--socket", socket, "--persistent", "-f", form, path]) as process:
+        try:
+            while not socket.exists():
+                time.sleep(0.01)
+            yield f"nbd+unix:///?socket={socket}"
+        finally:
+            process.terminate()
+
+
+def guest_writes(address: str, *commands: str) -> None:
+    arguments = [part for command in (*commands, "flush") for part in ("-c", command)]
+    subprocess.run(["qemu-io", "-f", "raw", *arguments, address], check=True, timeout=30, capture_output=True)
+
+
+@pytest.mark.parametrize("name", ["disk.qcow2", "disk.raw"])
+def test_a_machine_that_runs_is_copied_in_passes_and_finished_when_it_is_off(
+    images: Path, tmp_path: Path, name: str
+) -> None:
+    path, out = tmp_path / name, tmp_path / "out.raw"
+    shutil.copyfile(images / name, path)
+    with guest_of(path, name.rpartition(".")[2]) as guest:
+        first = imported(looked_at_running(path), out, is_running=True)
+        assert (first.resumed, first.written, out.exists()) == (0, DATA_BLOCKS * BLOCK_SIZE, False)
+        guest_writes(guest, f"write -P 7 {20 * MIB} 1M", f"write -z {28 * MIB} 4M", f"write -P 9 {60 * MIB} 4k")
+        second = imported(looked_at_running(path), out, is_running=True)
+        assert second.written == 3 * BLOCK_SIZE
+        guest_writes(guest, f"write -P 8 {21 * MIB} 1M")
+        with pytest.raises(LifeboatError, match="Shut its guest down"):
+            imported(looked_at_running(path), out)
+    last = imported(looked_at(path), out)
+    assert (last.written, out.exists()) == (BLOCK_SIZE, True)
+    qemu_img("convert", "-O", "raw", str(path), str(tmp_path / "expected.raw"))
+    assert out.read_bytes() == (tmp_path / "expected.raw").read_bytes()
+    assert left_in(tmp_path) == sorted([".out.raw.lifeboat-receipt", "expected.raw", name, "out.raw"])
+    assert found_again(looked_at(path), FileDestination(str(out))) is not None
+    with pytest.raises(LifeboatError, match="a copy that was finished"):
+        earlier_import(looked_at(path), FileDestination(str(out)), Options(is_running=True), "image")
+
+
+def test_a_pass_over_a_running_machine_that_was_killed(images: Path, tmp_path: Path) -> None:
+    """What it wrote without recording it, where there are zeros now, is found all the same."""
+    path, out = tmp_path / "in.raw", tmp_path / "out.raw"
+    shutil.copyfile(images / "disk.raw", path)
+    imported(looked_at(path), out, is_running=True)
+    journal = tmp_path / ".out.raw.lifeboat-journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(line for line in lines if not line.startswith(("[7,", '"ended"'))))
+    with path.open("r+b") as file:
+        file.seek(7 * BLOCK_SIZE)
+        file.write(bytes(BLOCK_SIZE))
+    imported(looked_at(path), out)
+    assert out.read_bytes() == path.read_bytes()
+
+
+def looked_at_running(path: Path) -> DiskImage:
+    return inspect(whole_file(str(path)), None, "image", is_running=True)
 
 
 def test_two_copies_to_one_place(images: Path, tmp_path: Path) -> None:
