@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The conversion of a guest: what virt-v2v is given, and what is left of it. Its place is taken by one that pretends."""
+"""The conversion of a guest: what virt-v2v is given, and what is left of it. A program takes its place and pretends."""
 
 from __future__ import annotations
 
