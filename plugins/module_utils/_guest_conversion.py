@@ -154,7 +154,8 @@ def _failed(conversion: Conversion, found: str) -> LifeboatError:
     with open(conversion.log, "rb") as file:
         file.seek(max(0, os.path.getsize(conversion.log) - _LAST_BYTES))
         said = file.read().decode(errors="replace").strip().splitlines()
-    last = next((line for line in reversed(said) if "error" in line), said[-1] if said else "nothing")
+    # What follows its error is advice.
+    last = next((line for line in said if "error:" in line), said[-1] if said else "nothing")
     remedy = f"Read {conversion.log}. The source was not changed."
     return LifeboatError(conversion.thing, f"{found}; virt-v2v said: {last}", "a converted guest", remedy)
 

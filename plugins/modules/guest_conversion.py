@@ -46,7 +46,7 @@ options:
     type: int
     default: 7200
 requirements:
-  - virt-v2v, qemu-img (package qemu-utils), and prlimit (package util-linux)
+  - virt-v2v, nbdkit, qemu-img (package qemu-utils), and prlimit (package util-linux)
 seealso:
   - module: lifeboat.cloud.foreign_machine_info
   - module: lifeboat.cloud.disk_import
