@@ -37,7 +37,10 @@ _SMALLEST_MEMORY = 512 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """The machine described at ``source``, by the states of its files, and the directory that gets what it becomes."""
+    """The machine described at ``source``, by the states of its files, and the directory that gets what it becomes.
+
+    ``slow`` does without KVM.
+    """
 
     source: str
     name: str
@@ -87,7 +90,7 @@ def check(conversion: Conversion) -> None:
     if shutil.which("virt-v2v") is None:
         raise LifeboatError("virt-v2v", "no such program", "one", "Install the package virt-v2v.")
     if not os.access(KVM, os.R_OK | os.W_OK) and not conversion.slow:
-        remedy = "Use a host that has it, or allow many times as long with slow=true."
+        remedy = "Use a host that has it, or do without, which takes many times as long, with slow=true."
         raise LifeboatError(conversion.thing, f"no {KVM}", "a host with KVM", remedy)
 
 
@@ -122,7 +125,7 @@ def _run(conversion: Conversion, arguments: Sequence[str]) -> None:
     environment = {**os.environ, "LIBGUESTFS_BACKEND": "direct", "LANG": "C", "TMPDIR": conversion.directory}
     # Its overlays on the source may become as large as what it changes.
     environment |= {"VIRT_V2V_TMPDIR": conversion.directory, "LIBGUESTFS_CACHEDIR": "/var/tmp"}
-    if not os.access(KVM, os.R_OK | os.W_OK):
+    if conversion.slow:
         environment["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
     with open(conversion.log, "wb") as log:
         process = subprocess.Popen(

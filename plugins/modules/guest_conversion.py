@@ -37,7 +37,7 @@ options:
     required: true
   slow:
     description:
-      - Whether to convert on a host without KVM, where it takes many times as long.
+      - Whether to convert without KVM, which takes many times as long. For hosts that have none, or one that fails.
     type: bool
     default: false
   timeout:
