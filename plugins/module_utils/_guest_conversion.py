@@ -64,6 +64,11 @@ class Conversion:
         return os.path.join(self.place, f"{self.name}.xml")
 
     @property
+    def scratch(self) -> str:
+        """Where virt-v2v has what it needs for itself, of which it removes nothing when it is killed."""
+        return f"{self.place}.lifeboat-scratch"
+
+    @property
     def log(self) -> str:
         """What virt-v2v said, which stays when it fails."""
         return f"{self.place}.log"
@@ -97,14 +102,16 @@ def check(conversion: Conversion) -> None:
 def convert(conversion: Conversion, given: Sequence[str]) -> None:
     """Run virt-v2v with what it is ``given`` as the source. LifeboatError leaves nothing but its log."""
     partial = f"{conversion.place}.lifeboat-partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    os.makedirs(partial, mode=0o700)
+    for made in (partial, conversion.scratch):
+        shutil.rmtree(made, ignore_errors=True)
+        os.makedirs(made, mode=0o700)
     try:
         _run(conversion, [*given, "-o", "local", "-os", partial, "-of", "raw", "-on", conversion.name])
         _settle(conversion, partial)
         os.rename(partial, conversion.place)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for made in (partial, conversion.scratch):
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def _settle(conversion: Conversion, partial: str) -> None:
@@ -122,9 +129,9 @@ def _settle(conversion: Conversion, partial: str) -> None:
 
 
 def _run(conversion: Conversion, arguments: Sequence[str]) -> None:
-    environment = {**os.environ, "LIBGUESTFS_BACKEND": "direct", "LANG": "C", "TMPDIR": conversion.directory}
+    environment = {**os.environ, "LIBGUESTFS_BACKEND": "direct", "LANG": "C", "TMPDIR": conversion.scratch}
     # Its overlays on the source may become as large as what it changes.
-    environment |= {"VIRT_V2V_TMPDIR": conversion.directory, "LIBGUESTFS_CACHEDIR": "/var/tmp"}
+    environment |= {"VIRT_V2V_TMPDIR": conversion.scratch, "LIBGUESTFS_CACHEDIR": "/var/tmp"}
     if conversion.slow:
         environment["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
     with open(conversion.log, "wb") as log:

@@ -110,7 +110,7 @@ def test_a_machine_that_has_changed_since_is_not_taken_for_the_one_converted(too
             30,
             "exit status 1; virt-v2v said: virt-v2v: error: no",
         ),
-        ("echo copying; sleep 60 & wait", 1, "no end within 1 s; virt-v2v said: copying"),
+        ("echo copying; mkdir $TMPDIR/v2v.1; sleep 60 & wait", 1, "no end within 1 s; virt-v2v said: copying"),
         ("exit 0", 30, "no description"),
     ],
 )
