@@ -9,6 +9,7 @@ Blocks of zeros are neither read where the source tells that they are, nor writt
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 import typing as t
@@ -21,13 +22,14 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._copy_journal import Journal
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._copy_journal import Recorded
 
 BLOCK_SIZE = 4 * 2**20
 """Bytes of a block: an object of RBD, so that a block is one write there."""
 
 # A flush costs some milliseconds on disks; what is lost by a kill is at most this many blocks.
 _BATCH = 16
+_SAMPLES = 16
 
 
 class Source(t.Protocol):
@@ -43,8 +45,18 @@ class Source(t.Protocol):
         """The data there."""
 
 
-class Target(t.Protocol):
-    """Where a disk is written; what was never written reads as zeros."""
+class Readable(t.Protocol):
+    """What can be read at an offset."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The data there, of the storage and not of a cache."""
+
+
+class Target(Readable, t.Protocol):
+    """Where a disk is written; ``is_blank`` when what was never written reads as zeros."""
+
+    @property
+    def is_blank(self) -> bool: ...
 
     def write(self, offset: int, data: bytes) -> None:
         """Write the data there."""
@@ -52,8 +64,15 @@ class Target(t.Protocol):
     def flush(self) -> None:
         """Wait until everything written is on stable storage."""
 
-    def read(self, offset: int, length: int) -> bytes:
-        """What the storage, and not a cache, has there."""
+
+class Notes(t.Protocol):
+    """A journal: what is recorded of an earlier copy, None without one."""
+
+    @property
+    def recorded(self) -> Recorded | None: ...
+
+    def record(self, digests: Mapping[int, str]) -> None:
+        """Note that these blocks are at the destination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,39 +149,68 @@ def block_length(number: int, size: int) -> int:
     return min(BLOCK_SIZE, size - number * BLOCK_SIZE)
 
 
+@functools.cache
 def zeros_digest(length: int) -> str:
-    return _FULL_ZEROS if length == BLOCK_SIZE else hashlib.sha256(bytes(length)).hexdigest()
+    return hashlib.sha256(bytes(length)).hexdigest()
 
 
-_FULL_ZEROS = hashlib.sha256(bytes(BLOCK_SIZE)).hexdigest()
+def digest_of(source: Source, thing: str) -> str:
+    """As Copied.source_digest, of a source that is only read."""
+    reader = _Reader(source)
+    blocks = _read_ahead(reader, range(block_count(source.size)))
+    return _combined({block.number: block.digest for block in blocks}, source.size, thing)
+
+
+def found_digest(readable: Readable, size: int, thing: str) -> str:
+    """As Copied.destination_digest, of the first ``size`` bytes of what is there now."""
+    return _combined({number: block_digest(readable, number, size) for number in range(block_count(size))}, size, thing)
+
+
+def block_digest(readable: Readable, number: int, size: int) -> str:
+    """The SHA-256 of one block of a disk of ``size`` bytes."""
+    return hashlib.sha256(readable.read(number * BLOCK_SIZE, block_length(number, size))).hexdigest()
 
 
 class Copy:
-    """One copy of ``source`` to ``target``; with ``read_back`` every block is read again from where it was written."""
+    """One copy of ``source`` to ``target``; with ``read_back`` every block is read again from where it was written.
 
-    def __init__(self, source: Source, target: Target, journal: Journal, read_back: bool, thing: str) -> None:
+    Blocks recorded of the same state of the source are not read from it again. Of another state, or of one that cannot
+    be told, all are read, and those written that differ.
+    """
+
+    def __init__(self, source: Source, target: Target, journal: Notes, read_back: bool, thing: str) -> None:
         self._source, self._target, self._journal = source, target, journal
         self._read_back, self._thing = read_back, thing
         self._of_source: dict[int, str] = {}
         self._of_destination: dict[int, str] = {}
-        self._written = 0
+        self._written = self._resumed = 0
+        recorded, last = journal.recorded, block_count(source.size)
+        self._is_current = recorded is None or recorded.is_current
+        # What was written to a source's hole before is only recorded when that pass came to its end.
+        self._is_blank = target.is_blank and (recorded is None or recorded.is_current or recorded.is_complete)
+        blocks = recorded.blocks if recorded else {}
+        self._recorded = {number: digest for number, digest in blocks.items() if 0 <= number < last}
 
     def run(self) -> Copied:
         """Copy what is not there yet. LifeboatError for the first block that cannot be read, written or trusted."""
         began = time.monotonic()
         size, reader = self._source.size, _Reader(self._source)
-        resumed = self._trusted()
-        self._of_source |= resumed
-        self._of_destination |= resumed
-        missing = [number for number in range(block_count(size)) if number not in resumed]
+        if self._is_current:
+            for number, digest in self._recorded.items():
+                if self._found(number) == digest:
+                    self._of_source[number] = digest
+                    self._keep(number, digest)
+        missing = [number for number in range(block_count(size)) if number not in self._of_source]
+        if not self._target.is_blank:
+            # Without the first block nobody takes what is there for a disk.
+            missing.sort(key=lambda number: (number == 0, number))
         batch: list[_Block] = []
         for block in _read_ahead(reader, missing):
             self._of_source[block.number] = block.digest
-            if block.data is None:
-                self._of_destination[block.number] = block.digest
+            if self._is_there(block):
                 continue
-            self._target.write(block.number * BLOCK_SIZE, block.data)
-            self._written += len(block.data)
+            self._target.write(block.number * BLOCK_SIZE, block.data or bytes(block_length(block.number, size)))
+            self._written += block_length(block.number, size)
             batch.append(block)
             if len(batch) == _BATCH:
                 self._acknowledge(batch)
@@ -172,21 +220,44 @@ class Copy:
             size=size,
             read=reader.read,
             written=self._written,
-            resumed=sum(block_length(number, size) for number in resumed),
+            resumed=self._resumed,
             source_digest=_combined(self._of_source, size, self._thing),
             destination_digest=_combined(self._of_destination, size, self._thing),
             seconds=round(time.monotonic() - began, 3),
         )
 
-    def _trusted(self) -> dict[int, str]:
-        """The recorded blocks that the target really has."""
-        last = block_count(self._source.size)
-        recorded = {number: digest for number, digest in self._journal.recorded.items() if 0 <= number < last}
-        return {number: digest for number, digest in recorded.items() if self._found(number) == digest}
+    @property
+    def samples(self) -> dict[int, str]:
+        """The SHA-256 of some blocks at the destination, spread over those that are not zeros."""
+        size = self._source.size
+        numbers = sorted(
+            number
+            for number, digest in self._of_destination.items()
+            if digest != zeros_digest(block_length(number, size))
+        )
+        last = len(numbers) - 1
+        chosen = {numbers[last * index // (_SAMPLES - 1)] for index in range(_SAMPLES)} if numbers else {0}
+        return {number: self._of_destination[number] for number in sorted(chosen)}
+
+    def _is_there(self, block: _Block) -> bool:
+        """Whether the target has the block already."""
+        recorded = self._recorded.get(block.number)
+        if recorded is None and block.data is None:
+            is_there = self._is_blank or self._found(block.number) == block.digest
+            if is_there:
+                self._of_destination[block.number] = block.digest
+            return is_there
+        if recorded != block.digest or self._is_current or (self._read_back and self._found(block.number) != recorded):
+            return False
+        self._keep(block.number, block.digest)
+        return True
+
+    def _keep(self, number: int, digest: str) -> None:
+        self._of_destination[number] = digest
+        self._resumed += block_length(number, self._source.size)
 
     def _found(self, number: int) -> str:
-        length = block_length(number, self._source.size)
-        return hashlib.sha256(self._target.read(number * BLOCK_SIZE, length)).hexdigest()
+        return block_digest(self._target, number, self._source.size)
 
     def _acknowledge(self, batch: Sequence[_Block]) -> None:
         """Flush, read back, compare and record."""

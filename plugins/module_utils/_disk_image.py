@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import typing as t
 from dataclasses import dataclass
 
@@ -27,6 +28,23 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import F
 from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import LARGEST_DISK
 
 Json = dict[str, t.Any]
+
+
+class FileState(t.NamedTuple):
+    """What tells that a file of a source is the one that it was. Times in ns.
+
+    The inode and the time of change of that notice a file that was put in its place with its size and time. A block
+    device tells nothing: what is written to it changes none of these.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int
+    is_device: bool
+
+
 # Nova's limits for the same program: 1 GiB of address space and 30 s of a processor.
 _INFO_LIMITS = ("prlimit", f"--as={2**30}", "--cpu=30")
 _INFO_TIMEOUT_S = 60.0
@@ -52,8 +70,8 @@ class DiskImage:
         """What QEMU opens, as its options of block devices; formats are told and never probed."""
         return _options(self.part, self.format, None if self.backing is None else self.backing.options)
 
-    def identity(self) -> tuple[tuple[str, int, int], ...]:
-        """Path, size in bytes and time of change in ns of every file that it is read from."""
+    def identity(self) -> tuple[FileState, ...]:
+        """The state of every file that it is read from."""
         own = []
         for path in (self.part.path, *self.files):
             try:
@@ -61,26 +79,32 @@ class DiskImage:
             except OSError as error:
                 said, remedy = error.strerror or str(error), "Leave the source in its place until it is copied."
                 raise LifeboatError(f"file {path}", said, "the source as it was", remedy) from error
-            own.append((path, found.st_size, found.st_mtime_ns))
+            is_device = stat.S_ISBLK(found.st_mode)
+            own.append(FileState(path, found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns, is_device))
         return (*own, *(self.backing.identity() if self.backing else ()))
 
 
-def inspect(part: FilePart, claimed: str | None, thing: str, allow_backing: bool = False) -> DiskImage:
+def inspect(
+    part: FilePart, claimed: str | None, thing: str, allow_backing: bool = False, is_running: bool = False
+) -> DiskImage:
     """The image in ``part``, which is of the format ``claimed`` unless that is None.
+
+    The tables of one whose machine is running are not checked: they change meanwhile.
 
     LifeboatError when it is not, lies on another image (which ``allow_backing`` permits in the same directory), has
     data elsewhere, or is encrypted, damaged or absurdly large.
     """
-    return _inspect(part, claimed, thing, _LONGEST_CHAIN if allow_backing else 0)
+    return _inspect(part, claimed, thing, _LONGEST_CHAIN if allow_backing else 0, is_running)
 
 
-def _inspect(part: FilePart, claimed: str | None, thing: str, chain: int) -> DiskImage:
+def _inspect(part: FilePart, claimed: str | None, thing: str, chain: int, is_running: bool) -> DiskImage:
     form = _checked_format(part, claimed, thing)
     files = _extent_files(part, thing) if form == "vmdk" else ()
     name = backing_name(part, form, thing)
-    backing = None if name is None else _inspect(_backing_file(part, name, thing, chain), None, thing, chain - 1)
+    below = None if name is None else _backing_file(part, name, thing, chain)
+    backing = None if below is None else _inspect(below, None, thing, chain - 1, is_running)
     size = _asked_size(_options(part, form, None), thing)
-    if form in _CHECKABLE:
+    if form in _CHECKABLE and not is_running:
         _check_tables(_options(part, form, None), thing)
     return DiskImage(part, form, size, files, backing)
 

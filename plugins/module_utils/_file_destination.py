@@ -26,6 +26,8 @@ Json = dict[str, t.Any]
 class FileDestination:
     """The file at ``path``."""
 
+    to_replace = "remove it, if nobody needs it"
+
     def __init__(self, path: str) -> None:
         directory, name = os.path.split(os.path.abspath(path))
         self._path, self._directory = os.path.join(directory, name), directory
@@ -49,6 +51,19 @@ class FileDestination:
                 return found
         except (FileNotFoundError, ValueError):
             return None
+
+    def stamp(self) -> list[int]:
+        """Size, time of change (ns) and inode of the file."""
+        return _stamp(self._path)
+
+    @contextlib.contextmanager
+    def open_whole(self) -> Iterator[FileTarget]:
+        """The file, to be read."""
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            yield FileTarget(descriptor)
+        finally:
+            os.close(descriptor)
 
     def check_room(self, needed: int) -> None:
         """LifeboatError when the file system has less than ``needed`` bytes, or there is no such directory."""
@@ -78,10 +93,7 @@ class FileDestination:
 
     def publish(self, receipt: Json) -> None:
         """Give the unfinished file its name. The receipt goes first: a file without one counts as somebody else's."""
-        with open(self._receipt, "w", encoding="utf-8") as file:
-            json.dump(receipt, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write_receipt(self._receipt, {**receipt, "stamp": _stamp(self.partial)})
         try:
             # Unlike a renaming this fails when somebody has made a file of the name meanwhile.
             os.link(self.partial, self._path)
@@ -100,8 +112,23 @@ class FileDestination:
             os.unlink(self.partial)
 
 
+def write_receipt(path: str, receipt: Json) -> None:
+    """Write it, and wait until it is on its disk."""
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(receipt, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _stamp(path: str) -> list[int]:
+    found = os.stat(path)
+    return [found.st_size, found.st_mtime_ns, found.st_ino]
+
+
 class FileTarget:
     """An open file; holes of it read as zeros."""
+
+    is_blank: bool = True
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

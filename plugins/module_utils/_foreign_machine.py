@@ -47,13 +47,13 @@ class ForeignMachine:
     parts: Mapping[str, FilePart]
     located: Located | None = None
 
-    def image(self, disk: Disk, thing: str, allow_backing: bool = False) -> DiskImage:
+    def image(self, disk: Disk, thing: str, allow_backing: bool = False, is_running: bool = False) -> DiskImage:
         """The image of the disk. LifeboatError when it is not known, not to be read, or smaller than described."""
         name = f"disk {disk.name} of {thing}"
         if disk.name not in self.parts:
             remedy = f"Give the path of {disk.reference} for {disk.name} in disks."
             raise LifeboatError(name, f"{disk.reference}, of which the path is not known", "a path", remedy)
-        image = inspect(self.parts[disk.name], disk.format, name, allow_backing)
+        image = inspect(self.parts[disk.name], disk.format, name, allow_backing, is_running)
         if disk.capacity is not None and image.size < disk.capacity:
             found = f"an image of {image.size} bytes"
             raise LifeboatError(name, found, f"{disk.capacity} as described", "It was cut off: fetch it again.")

@@ -40,6 +40,7 @@ class Wanted:
     """What the operator says. ``flavor`` and ``rehearsal`` (the suffix of all that goes again) may be empty.
 
     ``sources`` has the SHA-256 of the images' files by their paths, ``networks`` a network for each of the source.
+    ``running`` when that is of the paths, as the files change: no image that is there can be known to be of them.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Wanted:
     sources: Mapping[str, str]
     rehearsal: str = ""
     accept_losses: bool = False
+    running: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def _disks(disks: Sequence[Json], cloud: Cloud, wanted: Wanted) -> Iterator[Imag
         volume = None if position == 0 else f"{name}{wanted.rehearsal}"
         source = f"{wanted.sources.get(disk['path'] or '', '')} {disk['name']}"
         image = None if disk["path"] is None and disk["reference"] is None else name
-        make = image is not None and _source_of(images.get(name, {})) != source
+        make = image is not None and (wanted.running or _source_of(images.get(name, {})) != source)
         yield ImagePlan(disk["name"], image, source, make, volume, -(-(disk["size"] or 0) // _GIB))
 
 

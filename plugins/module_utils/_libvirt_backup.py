@@ -67,7 +67,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup is. ``kept_by`` is libvirt or ceph, ``mode`` push or pull."""
+    """What a backup is. ``kept_by`` is libvirt or ceph, ``mode`` push or pull, ``fetched`` once that was said."""
 
     domain: str
     uuid: str
@@ -76,6 +76,7 @@ class Manifest:
     kept_by: str
     mode: str
     disks: tuple[Kept, ...]
+    fetched: bool = False
 
     def write(self, place: str) -> None:
         """Put it into the directory in one step."""
@@ -159,6 +160,8 @@ def check_base(domain: Domain, wanted: WantedBackup, points: t.Collection[str]) 
         found = f"no backup {wanted.base} of this domain in {wanted.directory}"
     elif wanted.base not in points:
         found = f"a domain that does not know what has changed since {wanted.base}"
+    elif base.mode == "pull" and not base.fetched:
+        found = f"{wanted.base}, which was served, and of which nobody has said that it was fetched"
     else:
         return
     raise LifeboatError(wanted.thing, found, "a base that is there", "Make a full backup, without base.")

@@ -39,9 +39,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import Clock
     from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import Images, RbdImage
 
-_POLL_S = 0.25
+POLL_S = 0.25
 # virDomainJobOperation
-_BACKUP = 9
+BACKUP_JOB = 9
 
 
 class BackupCalls(t.Protocol):
@@ -76,12 +76,12 @@ def backup_changes(connection: Connection, tools: Tools, wanted: WantedBackup) -
     """What makes the backup, unless it is there; LifeboatError when it cannot be made."""
     domain = find_domain(connection, wanted)
     found = read_manifest(wanted.place)
-    no_longer_served = found is not None and found.mode == "pull" and not domain.job()
+    no_longer_served = found is not None and found.mode == "pull" and not found.fetched and not domain.job()
     if found is not None and not (wanted.pull and no_longer_served):
         check_complete(found, domain, wanted)
         return []
     if domain.job():
-        remedy = "Wait for its end, or end a backup that is being pulled with state=absent."
+        remedy = "Wait for its end. A backup that is pulled ends with state=fetched, or with state=absent."
         raise LifeboatError(f"domain {wanted.name}", "another job under way", "none", remedy)
     disks = disks_of(domain, wanted)
     images = [disk.image for disk in disks if disk.image is not None]
@@ -113,7 +113,8 @@ def removal_changes(connection: Connection, tools: Tools, wanted: WantedBackup) 
 
     def remove() -> None:
         # Without a manifest it is the job of a run that was interrupted.
-        if (found is None or found.mode == "pull") and domain.job().get("operation") == _BACKUP:
+        served = found is None or (found.mode == "pull" and not found.fetched)
+        if served and domain.job().get("operation") == BACKUP_JOB:
             tools.calls.abort(wanted.name)
         _forget(tools, domain, wanted)
 
@@ -183,7 +184,7 @@ class _Making:
         except BaseException:
             with contextlib.suppress(LifeboatError):
                 # Another's, such as a migration that began meanwhile, is none of ours.
-                if self.domain.job().get("operation") == _BACKUP:
+                if self.domain.job().get("operation") == BACKUP_JOB:
                     self.tools.calls.abort(wanted.name)
             with contextlib.suppress(LifeboatError):
                 _forget(self.tools, self.domain, wanted)
@@ -221,7 +222,7 @@ class _Making:
                 found = f"{done} of {total} MiB after {wanted.max_seconds:g} s"
                 remedy = "Allow more with max_seconds, or find out what slows the disks down."
                 raise LifeboatError(wanted.thing, found, "the end of the copy", remedy)
-            clock.sleep(_POLL_S)
+            clock.sleep(POLL_S)
         said = self.tools.calls.completed(wanted.name)
         if not said.get("success"):
             found = said.get("errmsg") or "a job that failed"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Condition, State
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import transport
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Policy, Step
 
@@ -113,11 +113,12 @@ class Migration:
 
 
 class Situation(StrEnum):
-    """What is to be done."""
+    """What is to be done. ``STOPPED`` is a guest that a migration which is over has left standing still here."""
 
     ARRIVED = "arrived"
     UNDER_WAY = "under way"
     INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
     TO_MOVE = "to move"
 
 
@@ -191,7 +192,12 @@ def situation(migration: Migration) -> Situation:
     if not wanted.offline and not condition.active:
         remedy = "Set mode=offline to move its definition, or start it first, with libvirt_domain."
         raise LifeboatError(thing, str(condition), "a guest that runs, for mode=live", remedy)
-    return Situation.TO_MOVE
+    return Situation.STOPPED if is_stopped(condition) else Situation.TO_MOVE
+
+
+def is_stopped(condition: Condition) -> bool:
+    """Whether the guest was stopped for a migration: by libvirt for the last of its memory, or by a throttle."""
+    return condition == Condition(State.PAUSED, "migration")
 
 
 def _refuse_double(here: Domain, there: Domain | None, destination: Site, wanted: WantedMigration) -> None:
@@ -206,5 +212,10 @@ def _refuse_double(here: Domain, there: Domain | None, destination: Site, wanted
         raise LifeboatError(thing, found, "no other domain of that name or UUID", "Rename or remove one of them.")
     if there.condition().active:
         state = f"{there.condition()} at {at} and {here.condition()} here"
+        if is_stopped(here.condition()):
+            remedy = (
+                "It has gone over: see that it answers there, then power the rest of it here off with libvirt_domain."
+            )
+            raise LifeboatError(thing, f"{state}, by a migration that is over", "one copy", remedy)
         remedy = "Find out which of the two is in use, then power the other off or remove its definition."
         raise LifeboatError(thing, state, "one running copy, on the source", remedy)

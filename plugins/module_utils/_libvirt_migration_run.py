@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration 
     Outcome,
     Situation,
     has_migration_job,
+    is_stopped,
     situation,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_checks import check
@@ -71,7 +72,10 @@ def plan(migration: Migration, begin: Begin, clock: Clock) -> Plan:
         case Situation.ARRIVED:
             return Plan()
         case Situation.UNDER_WAY:
-            return Plan((f"watch the migration of {to}",), lambda: _watch_on(migration, clock))
+            return Plan((f"watch the migration of {to}{_done_to(migration)}",), lambda: _watch_on(migration, clock))
+        case Situation.STOPPED:
+            go_on = f"let domain {wanted.name} go on, which a migration that is over has left stopped"
+            return Plan((go_on, f"migrate {to}"), lambda: _move_again(migration, begin, clock))
         case Situation.INTERRUPTED:
 
             def resume(calls: MigrationCalls) -> None:
@@ -99,6 +103,28 @@ def plan(migration: Migration, begin: Begin, clock: Clock) -> Plan:
     return Plan(tuple(says), move)
 
 
+def _done_to(migration: Migration) -> str:
+    """What was done to the guest for the migration under way, in words."""
+    with contextlib.suppress(CallError):
+        condition = _domain(migration).condition()
+        if is_stopped(condition):
+            return ", for which the guest was stopped"
+        if condition.reason == "postcopy":
+            return ", which is in post-copy"
+    return ""
+
+
+def _move_again(migration: Migration, begin: Begin, clock: Clock) -> Outcome:
+    """Let a guest go on here that is stopped and runs nowhere else, and move it; LifeboatError when it may."""
+    domain = _domain(migration)
+    if is_stopped(domain.condition()):
+        _resume(migration, domain, clock)
+    again = plan(migration, begin, clock)
+    if again.do is None:
+        raise LifeboatError(migration.wanted.thing, "gone over meanwhile", "a guest to be moved", "Run this again.")
+    return again.do()
+
+
 def _see_through(migration: Migration, begin: Callable[[], Attempt], clock: Clock) -> Outcome:
     """Begin the migration and wait for its end; LifeboatError when the domain is not on the destination then."""
     domain = _domain(migration)
@@ -121,6 +147,7 @@ def _watch_on(migration: Migration, clock: Clock) -> Outcome:
     """See a migration through that somebody else began; LifeboatError when it does not lead to the destination."""
     find, name = migration.source.find, migration.wanted.name
     watch = Watch(_domain(migration), migration.source.calls, migration.wanted, clock, clock.monotonic())
+    watch.adopt()
 
     def ended(seconds: float) -> bool:
         clock.sleep(seconds)
@@ -160,17 +187,22 @@ def _arrived(migration: Migration) -> Domain:
 
 def _go_on_here(migration: Migration, watch: Watch, clock: Clock) -> None:
     """Have a guest that was stopped for a migration that failed run again, once the destination has none of it."""
-    stopped = watch.guest_stopped and watch.domain.condition().state is State.PAUSED
+    if watch.guest_stopped and watch.domain.condition().state is State.PAUSED:
+        _resume(migration, watch.domain, clock)
+        return
+    with contextlib.suppress(CallError):
+        _await_clean(migration, clock)
+
+
+def _resume(migration: Migration, domain: Domain, clock: Clock) -> None:
+    """Let a stopped guest go on, once the destination has none of it; LifeboatError when that cannot be known."""
     try:
         _await_clean(migration, clock)
     except CallError as error:
-        if stopped:
-            found = f"paused on the source, while the destination does not tell whether it runs there: {error.found}"
-            remedy = "Make sure that it does not, then let it go on with libvirt_domain (state=running)."
-            raise LifeboatError(f"domain {migration.wanted.name}", found, "a guest that runs once", remedy) from error
-        return
-    if stopped:
-        watch.domain.resume()
+        found = f"paused on the source, while the destination does not tell whether it runs there: {error.found}"
+        remedy = "Make sure that it does not, then let it go on with libvirt_domain (state=running)."
+        raise LifeboatError(f"domain {migration.wanted.name}", found, "a guest that runs once", remedy) from error
+    domain.resume()
 
 
 def _await_clean(migration: Migration, clock: Clock) -> None:
@@ -179,7 +211,7 @@ def _await_clean(migration: Migration, clock: Clock) -> None:
     while _runs_there(migration):
         if clock.monotonic() >= end:
             found = f"a guest at {wanted.destination} {_TIDY_S:g} s after the migration failed"
-            remedy = "Make sure that it runs on the source, then power it off on the destination."
+            remedy = "Find out which of the two is in use, then power the other off."
             raise LifeboatError(f"domain {wanted.name}", found, "nothing left there", remedy)
         clock.sleep(POLL_S)
 

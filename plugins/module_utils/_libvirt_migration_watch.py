@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import is_stopped
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import (
     Progress,
     Step,
@@ -54,12 +55,24 @@ class Watch:
 
     def until(self, ended: Callable[[float], bool]) -> None:
         """Watch until ``ended``, which waits for so many seconds, is true; LifeboatError when that is too long."""
-        self._enter("preparing")
+        self._enter(_PHASES[self.taken.step] if self.taken else "preparing")
         while not ended(POLL_S):
             self._look()
             step = decide(self.wanted.policy, self.last, self.taken)
             if step is not Step.CONTINUE:
                 self._take(step)
+
+    def adopt(self) -> None:
+        """Take over a migration that somebody else began, with what was done to it: a guest stopped, or post-copy."""
+        self._look()
+        # As in _look it may have arrived.
+        with contextlib.suppress(CallError):
+            condition = self.domain.condition()
+            if is_stopped(condition):
+                self.guest_stopped, self.taken = True, Taken(Step.THROTTLE, self.last.seconds)
+            elif condition.reason == "postcopy":
+                self.taken = Taken(Step.POST_COPY, self.last.seconds)
+        self.reached = self.last if self.taken else None
 
     def timeline(self) -> tuple[tuple[str, float], ...]:
         """The phases until now, with their seconds."""

@@ -18,6 +18,7 @@ import time
 import traceback
 import typing as t
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _qemu_lock
 from ansible_collections.lifeboat.cloud.plugins.module_utils._command import output_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
@@ -38,6 +39,7 @@ _READS_AS_ZERO = 2
 # A request for the state of more does not fit into the 32 bits that the protocol has for its length.
 _STATUS_BYTES = 2**31
 _OPEN_TIMEOUT_S = 30.0
+_SHUT_DOWN = "Shut its guest down: what a running guest writes would be missing."
 
 
 class QemuSource:
@@ -100,10 +102,15 @@ def _poll(handle: t.Any, is_done: t.Callable[[], bool], timeout_s: float) -> Non
 
 
 @contextlib.contextmanager
-def open_source(image: DiskImage, timeout_s: float, thing: str) -> Iterator[QemuSource]:
-    """The image for the time of the block. LifeboatError when something else has it open to write."""
-    options = f"json:{json.dumps(image.options)}"
-    _check_closed(options, thing)
+def open_source(image: DiskImage, timeout_s: float, thing: str, is_running: bool = False) -> Iterator[QemuSource]:
+    """The image for the time of the block.
+
+    LifeboatError when something else has it open to write, unless its machine may be running: then what is read is of
+    no single moment, and an image with tables may even mislead, so that all of it must be read once more later.
+    """
+    options = f"json:{json.dumps(image.options | ({'force-share': True} if is_running else {}))}"
+    if not is_running:
+        _check_closed(options, [file.path for file in image.identity()], thing)
     handle = nbd.NBD()
     try:
         _connect(handle, options, thing)
@@ -126,12 +133,15 @@ def _connect(handle: t.Any, options: str, thing: str) -> None:
         raise LifeboatError(thing, f"qemu-nbd: {error.string}", "an open image", "See what it says.") from error
 
 
-def _check_closed(options: str, thing: str) -> None:
+def _check_closed(options: str, files: Sequence[str], thing: str) -> None:
+    for path in files:
+        if _qemu_lock.is_written(path):
+            found = f"{path} open to write in QEMU"
+            raise LifeboatError(thing, found, "an image that nobody has open", _SHUT_DOWN)
     try:
         output_of(["qemu-img", "info", "--output=json", options], _OPEN_TIMEOUT_S)
     except LifeboatError as error:
-        remedy = "Shut its guest down: what a running guest writes would be missing."
-        raise LifeboatError(thing, error.found, "an image that nobody has open", remedy) from error
+        raise LifeboatError(thing, error.found, "an image that nobody has open", _SHUT_DOWN) from error
 
 
 def _program() -> str:

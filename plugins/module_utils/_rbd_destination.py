@@ -31,6 +31,8 @@ _RECEIPT = "lifeboat.receipt"
 class RbdDestination:
     """The image ``name`` of a pool, by an I/O context of librados; the journal is kept in ``directory``."""
 
+    to_replace = "remove it, if nobody needs it"
+
     def __init__(self, context: t.Any, pool: str, name: str, directory: str) -> None:
         self.thing = f"image {pool}/{name}"
         if not name or set("/@") & set(name):
@@ -44,12 +46,24 @@ class RbdDestination:
 
     def receipt(self) -> Json | None:
         """Of what the image is a copy; None when nothing tells it."""
-        with explained(self.thing), rbd.Image(self._context, self._name, read_only=True) as image:
+        with explained(self.thing):
             try:
-                found: Json = json.loads(image.metadata_get(_RECEIPT))
-            except (KeyError, ValueError):
+                with rbd.Image(self._context, self._name, read_only=True) as image:
+                    found: Json = json.loads(image.metadata_get(_RECEIPT))
+                    return found
+            except (rbd.ImageNotFound, KeyError, ValueError):
                 return None
-            return found
+
+    def stamp(self) -> list[int | str]:
+        """Size and time of change of the image, which Ceph renews once in rbd_mtime_update_interval (60 s)."""
+        with explained(self.thing), rbd.Image(self._context, self._name, read_only=True) as image:
+            return _stamp(image)
+
+    @contextlib.contextmanager
+    def open_whole(self) -> Iterator[RbdTarget]:
+        """The image, to be read."""
+        with explained(self.thing), rbd.Image(self._context, self._name, read_only=True) as image:
+            yield RbdTarget(image)
 
     def check_room(self, needed: int) -> None:
         """Nothing: how much room there is depends on the replicas and on what is full first, which ceph_info tells."""
@@ -71,7 +85,7 @@ class RbdDestination:
         """Give the unfinished image its name, which fails when somebody has made one meanwhile."""
         with explained(self.thing):
             with rbd.Image(self._context, self.partial) as image:
-                image.metadata_set(_RECEIPT, json.dumps(receipt))
+                image.metadata_set(_RECEIPT, json.dumps({**receipt, "stamp": _stamp(image)}))
             rbd.RBD().rename(self._context, self.partial, self._name)
 
     def discard_partial(self) -> None:
@@ -88,8 +102,14 @@ class RbdDestination:
                 return None
 
 
+def _stamp(image: t.Any) -> list[int | str]:
+    return [image.size(), image.modify_timestamp().isoformat()]
+
+
 class RbdTarget:
     """An open image; what was never written reads as zeros."""
+
+    is_blank = True
 
     def __init__(self, image: t.Any) -> None:
         self._image = image

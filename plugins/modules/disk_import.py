@@ -7,16 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: disk_import
-short_description: Copy a disk of another hypervisor to a raw file or to an image of Ceph
+short_description: Copy a disk of another hypervisor to a raw file, a block device or an image of Ceph
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
   - Reads a disk image of any format that M(lifeboat.cloud.foreign_machine_info) knows, inside an OVA archive in place,
-    and writes the disk to a raw file or to an image of RBD, which appears under its name when it is whole.
+    and writes the disk to a block device, or to a raw file or an image of RBD, which appears under its name when it is
+    whole.
   - In one pass each block of 4 MiB is read, hashed, written, flushed, read back from the destination, hashed again and
     noted in a journal. Zeros are neither read, where the source tells that they are, nor written.
   - A copy that broke off, even by a kill, goes on where it was, after the blocks noted were read back and found right.
-  - The source is never written to, and refused while something has it open to write, such as a running guest.
+  - The source is never written to, and refused while something has it open to write, such as a running guest, unless
+    O(running) makes it the first part of a copy that is finished when the guest is off.
 extends_documentation_fragment: [lifeboat.cloud._attributes, lifeboat.cloud._ceph]
 options:
   src:
@@ -42,8 +44,9 @@ options:
     default: false
   dest:
     description:
-      - The raw file to make, not a block device. Beside it are its journal meanwhile, and a receipt of what it is
-        a copy of.
+      - The raw file to make. Beside it are its journal meanwhile, and a receipt of what it is a copy of.
+      - Or a block device, such as a logical volume, that is at least as large, empty, and used by nothing. Its first
+        block is written last. It gets zeros where the disk has them; what is behind the end of the disk stays.
     type: path
   pool:
     description: The pool of the image to make, with O(name).
@@ -52,9 +55,16 @@ options:
     description: The image to make. C(rbd) and Cinder's management of existing volumes take it from there.
     type: str
   journal_dir:
-    description: Where the journal of a copy to O(pool) is kept.
+    description: Where the journal of a copy to O(pool) or a block device is kept, and the receipt of the latter.
     type: path
     default: /var/lib/lifeboat/imports
+  running:
+    description:
+      - The machine of the source runs on. What the disk has now is copied, and kept unfinished with its journal. Each
+        later run reads the source once more and copies only what differs; the one without this finishes the copy.
+      - An image with tables, such as qcow2, may not be readable as a whole while it changes. Then run this again.
+    type: bool
+    default: false
   read_back:
     description:
       - Whether each block is read again from the destination before it counts. Without it, the destination's digest
@@ -93,6 +103,23 @@ EXAMPLES = r"""
     dest: /srv/images/appliance.raw
   register: appliance
 
+- name: Copy most of a disk while its machine runs
+  lifeboat.cloud.disk_import:
+    src: /srv/import/web1.xml
+    dest: /srv/images/web1.raw
+    running: true
+
+- name: Copy what has changed since, when it is off
+  lifeboat.cloud.disk_import:
+    src: /srv/import/web1.xml
+    dest: /srv/images/web1.raw
+
+- name: Fill a logical volume
+  lifeboat.cloud.disk_import:
+    src: /srv/import/web1.ova
+    disk: disk1
+    dest: /dev/vg0/web1-data
+
 - name: Show that source and destination are equal
   ansible.builtin.debug:
     msg: "{{ appliance['copy'].source_digest }} = {{ appliance['copy'].destination_digest }}"
@@ -109,7 +136,7 @@ actions:
 copy:
   description:
     - The copy, now or earlier, null in check mode before it. In bytes the disk's C(size), what was C(read) and
-      C(written), and what was C(resumed) from an earlier copy; the C(seconds) it took.
+      C(written), and what was C(resumed), as it was there from an earlier copy; the C(seconds) it took.
     - C(source_digest) and C(destination_digest) are SHA-256 over the SHA-256 of all blocks of 4 MiB in their order.
   returned: success
   type: dict
@@ -125,15 +152,20 @@ copy:
 
 import contextlib
 import dataclasses
+import os
+import stat
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.lifeboat.cloud.plugins.module_utils._block_destination import BlockDestination
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ceph_client import CEPH_ARGUMENTS, ceph_session
+from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import DiskImage
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import (
     Destination,
     Options,
     earlier_import,
     import_disk,
+    is_gone,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_destination import FileDestination
@@ -154,6 +186,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "pool": {"type": "str"},
     "name": {"type": "str"},
     "journal_dir": {"type": "path", "default": "/var/lib/lifeboat/imports"},
+    "running": {"type": "bool", "default": False},
     "read_back": {"type": "bool", "default": True},
     "resume": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 60},
@@ -170,11 +203,11 @@ def chosen_disk(found: ForeignMachine, name: str | None, thing: str) -> Disk:
 
 
 @contextlib.contextmanager
-def opened_destination(module: AnsibleModule) -> t.Iterator[Destination]:
-    """The file, or the image with its cluster."""
-    params = module.params
-    if params["dest"] is not None:
-        yield FileDestination(params["dest"])
+def opened_destination(module: AnsibleModule, image: DiskImage) -> t.Iterator[Destination]:
+    """The file, the device, or the image with its cluster."""
+    params, dest = module.params, module.params["dest"]
+    if dest is not None:
+        yield device_for(image, dest, params["journal_dir"]) if is_device(dest) else FileDestination(dest)
         return
     if RBD_IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("rbd (package python3-rbd)"), exception=RBD_IMPORT_ERROR)
@@ -185,26 +218,37 @@ def opened_destination(module: AnsibleModule) -> t.Iterator[Destination]:
         yield destination
 
 
+def is_device(path: str) -> bool:
+    """Whether there is a block device, perhaps behind links."""
+    return os.path.exists(path) and stat.S_ISBLK(os.stat(path).st_mode)
+
+
+def device_for(image: DiskImage, path: str, journal_dir: str) -> BlockDestination:
+    """The device, unless it is the source."""
+    if os.path.realpath(path) == image.part.path:
+        raise LifeboatError(f"device {path}", "the source itself", "another device", "Choose another device.")
+    return BlockDestination(path, journal_dir, image.size)
+
+
 def converge(module: AnsibleModule) -> dict[str, t.Any]:
     """Import the disk, unless it is there."""
     params, thing = module.params, module.params["src"]
     found = open_machine(params["src"], params["disks"])
     disk = chosen_disk(found, params["disk"], thing)
-    image = found.image(disk, thing, params["allow_backing"])
-    with opened_destination(module) as destination:
-        receipt = earlier_import(image, destination)
-        if receipt is not None:
-            del receipt["source"]
-            return {"changed": False, "actions": [], "copy": receipt}
+    image = found.image(disk, thing, params["allow_backing"], params["running"])
+    with opened_destination(module, image) as destination:
+        options = Options(params["resume"], params["read_back"], params["timeout"], params["running"])
+        name = f"disk {disk.name} of {thing}"
+        earlier = earlier_import(image, destination, options, name)
+        if earlier is not None:
+            return {"changed": False, "actions": [], "copy": earlier}
         list(found.checksums(thing, disk))
-        says = f"copy disk {disk.name} of {thing} to {destination.thing}"
+        again = ", again, as the copy of before is gone" if is_gone(destination) else ""
+        says = f"copy {name}{', as it is now,' if params['running'] else ''} to {destination.thing}{again}"
         diff = {"before": {destination.thing: "absent"}, "after": {destination.thing: f"{image.size} bytes of {thing}"}}
         result = {"changed": True, "actions": [says], "diff": diff, "copy": None}
         if not module.check_mode:
-            options = Options(params["resume"], params["read_back"], params["timeout"])
-            result["copy"] = dataclasses.asdict(
-                import_disk(image, destination, options, f"disk {disk.name} of {thing}")
-            )
+            result["copy"] = dataclasses.asdict(import_disk(image, destination, options, name))
         return result
 
 

@@ -33,6 +33,10 @@ options:
     description: Whether the guest has drivers for virtio, so that its disks and interfaces become virtio's.
     type: bool
     default: false
+  running:
+    description: Whether the machine runs, so that its images change and their tables are not checked.
+    type: bool
+    default: false
   verify:
     description: Whether to read the files of a package and compare their hashes with its manifest.
     type: bool
@@ -120,18 +124,19 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "path": {"type": "path", "required": True},
     "disks": {"type": "dict", "default": {}},
     "virtio": {"type": "bool", "default": False},
+    "running": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": True},
 }
 
 
-def shown_disks(found: ForeignMachine, thing: str) -> list[dict[str, t.Any]]:
+def shown_disks(found: ForeignMachine, thing: str, is_running: bool) -> list[dict[str, t.Any]]:
     """The disks with what their images tell; LifeboatError for an image that must not be read."""
     shown = []
     for disk in found.machine.disks:
         told = dataclasses.asdict(disk)
         told["size"] = told.pop("capacity")
         if disk.name in found.parts:
-            image = found.image(disk, thing)
+            image = found.image(disk, thing, is_running=is_running)
             told |= {"format": image.format, "size": image.size, "path": image.part.path, "offset": image.part.offset}
         shown.append({"path": None, "offset": 0, **told})
     return shown
@@ -142,7 +147,7 @@ def read(module: AnsibleModule) -> dict[str, t.Any]:
     thing = params["path"]
     found = open_machine(params["path"], params["disks"])
     checksums = list(found.checksums(thing)) if params["verify"] else []
-    disks = shown_disks(found, thing)
+    disks = shown_disks(found, thing, module.params["running"])
     boot_size = disks[0]["size"] if disks else None
     needs = needs_of(found.machine, boot_size, params["virtio"])
     machine = dataclasses.asdict(found.machine)

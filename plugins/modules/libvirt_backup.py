@@ -42,7 +42,7 @@ options:
   mode:
     description:
       - V(push) writes files. V(pull) serves the disks as they are at this moment over NBD, for another program to
-        fetch, until O(state=absent). For qcow2 files only.
+        fetch, until O(state=fetched) or O(state=absent). For qcow2 files only.
     type: str
     choices: [push, pull]
     default: push
@@ -56,8 +56,11 @@ options:
     description:
       - Whether the backup shall exist. V(absent) ends one that is pulled, and removes the files with the checkpoint or
         the snapshots. It is refused while other backups are based on it.
+      - V(fetched) says that a backup with O(mode=pull) has been fetched in full, which only you know. It is no longer
+        served, and others can be based on it. Before that they cannot, as libvirt has one backup of a domain at a
+        time, and nobody may have the data.
     type: str
-    choices: [present, absent]
+    choices: [present, fetched, absent]
     default: present
 notes:
   - To restore qcow2 files, copy them, tie each increment to its base with
@@ -95,12 +98,20 @@ EXAMPLES = r"""
     cmd: "qemu-img convert -O qcow2 {{ served.exports[0].uri }} /srv/elsewhere/web1.qcow2"
     creates: /srv/elsewhere/web1.qcow2
 
-- name: End it
+- name: End it, and note what changes from then on
   lifeboat.cloud.libvirt_backup:
     name: web1
     backup: export
     directory: /srv/backup/web1
-    state: absent
+    state: fetched
+
+- name: Serve what has changed since
+  lifeboat.cloud.libvirt_backup:
+    name: web1
+    backup: export2
+    base: export
+    mode: pull
+    directory: /srv/backup/web1
 """
 
 RETURN = r"""
@@ -122,10 +133,11 @@ backup:
     kept_by: libvirt
     mode: push
     disks: [{target: vda, file: vda.qcow2, bytes: 262656}]
+    fetched: false
 exports:
   description:
     - Where each disk is served, with O(mode=pull). The bitmap is the NBD context of what has changed since O(base).
-  returned: when the backup is pulled
+  returned: while the backup is served
   type: list
   elements: dict
   sample:
@@ -143,6 +155,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup imp
     read_manifest,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_client import LibvirtBackupCalls
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_fetched import fetched_changes
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_making import (
     Tools,
     backup_changes,
@@ -163,7 +176,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "base": {"type": "str"},
     "mode": {"type": "str", "choices": ["push", "pull"], "default": "push"},
     "max_seconds": {"type": "float", "default": 3600.0},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "fetched", "absent"], "default": "present"},
     **CONNECTION_OPTIONS,
 }
 
@@ -174,7 +187,7 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
         **{name: params[name] for name in ("name", "backup", "directory", "base", "max_seconds")},
         pull=params["mode"] == "pull",
     )
-    compare = backup_changes if params["state"] == "present" else removal_changes
+    compare = {"present": backup_changes, "fetched": fetched_changes, "absent": removal_changes}[params["state"]]
     with connected(params["uri"], params["timeout"]) as connection:
         # The guest stands still for its snapshots, which must not take as long as the copy may.
         images = RbdCommand(params["timeout"], params["max_seconds"])
@@ -188,7 +201,7 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
 
 def facts_of(made: Manifest, wanted: WantedBackup) -> dict[str, t.Any]:
     facts: dict[str, t.Any] = {"backup": dataclasses.asdict(made)}
-    if made.mode == "pull":
+    if made.mode == "pull" and not made.fetched:
         facts["exports"] = [
             {
                 "target": disk.target,

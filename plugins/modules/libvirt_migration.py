@@ -16,7 +16,10 @@ description:
     faster than the link carries is not copied for ever.
   - Whatever fails before the guest has gone over, it runs on the source, and nothing of it is left on the destination.
   - libvirt on the source carries the migration out by itself. It goes on when this module is interrupted; the next run
-    watches it on, with the same bounds, and goes on with a post-copy that lost its connection.
+    watches it on, with the same bounds, and goes on with a post-copy that lost its connection. A guest that was stopped
+    for it has O(finish_seconds) more.
+  - A guest that a migration which is over has left standing still goes on at the source and is moved anew, once
+    O(destination) is seen not to have it. Name the same destination as before, since no other is asked.
   - What would make libvirt refuse is found out before the first change.
 extends_documentation_fragment: [lifeboat.cloud._attributes, lifeboat.cloud._libvirt]
 options:

@@ -163,7 +163,9 @@ class FakeDomain:
 
     def suspend(self) -> None:
         self._needs(State.RUNNING)
-        self.found = Condition(State.PAUSED, "user")
+        # The reason tells who asked: 5 is VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT.
+        moving = self.job_statistics.get("operation") == 5
+        self.found = Condition(State.PAUSED, "migration" if moving else "user")
 
     def resume(self) -> None:
         self._needs(State.PAUSED)

@@ -88,7 +88,7 @@ def test_a_backing_file_is_refused_unless_permitted_and_beside(images: Path, tmp
     permitted = looked_at(top, allow_backing=True)
     assert permitted.backing is not None
     assert permitted.options["backing"]["file"]["filename"] == str(tmp_path / "base.qcow2")
-    assert [Path(path).name for path, _size, _time in permitted.identity()] == ["top.qcow2", "base.qcow2"]
+    assert [Path(file.path).name for file in permitted.identity()] == ["top.qcow2", "base.qcow2"]
 
 
 @pytest.mark.parametrize("name", ["/etc/hostname", "../secret", "json:{}", "nbd://example.org/x", "link"])

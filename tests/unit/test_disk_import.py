@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,14 +22,31 @@ from pathlib import Path
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _block_copy, _qemu_source
 from ansible_collections.lifeboat.cloud.plugins.module_utils._block_copy import BLOCK_SIZE, Copied
+from ansible_collections.lifeboat.cloud.plugins.module_utils._copy_journal import Recorded
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import DiskImage, inspect
-from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import Options, earlier_import, import_disk
+from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import (
+    Options,
+    earlier_import,
+    import_disk,
+    is_gone,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_destination import FileDestination, FileTarget
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import whole_file
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ova import open_package
-from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import EXTENTS, MIB, OPTIONS, SIZE, make_image, make_raw
+from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import (
+    EXTENTS,
+    MIB,
+    OPTIONS,
+    SIZE,
+    make_image,
+    make_raw,
+    qemu_img,
+)
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _DEBIANS_LIBRARIES = "/usr/lib/python3/dist-packages"
 # With the blocks that the extents touch: 0, 1, 7-9 and 15.
@@ -108,16 +126,16 @@ def test_disks_of_an_archive_are_read_in_place(images: Path, tmp_path: Path) -> 
 
 def test_what_is_there_already_is_found_again(images: Path, tmp_path: Path) -> None:
     image, destination = looked_at(images / "disk.qcow2"), FileDestination(str(tmp_path / "out.raw"))
-    assert earlier_import(image, destination) is None
+    assert found_again(image, destination) is None
     copied = import_disk(image, destination, Options(), "image")
-    receipt = earlier_import(image, destination)
+    receipt = found_again(image, destination)
     assert receipt is not None
     assert receipt["source_digest"] == copied.source_digest
     with pytest.raises(LifeboatError, match="a copy of another disk"):
-        earlier_import(looked_at(images / "stream.vmdk"), destination)
+        found_again(looked_at(images / "stream.vmdk"), destination)
     (tmp_path / "mine").write_bytes(b"data")
     with pytest.raises(LifeboatError, match="found something else"):
-        earlier_import(image, FileDestination(str(tmp_path / "mine")))
+        found_again(image, FileDestination(str(tmp_path / "mine")))
 
 
 def test_a_file_that_somebody_made_meanwhile_is_not_taken_for_the_copy(
@@ -135,7 +153,85 @@ def test_a_file_that_somebody_made_meanwhile_is_not_taken_for_the_copy(
         import_disk(image, destination, Options(), "image")
     assert (tmp_path / "out.raw").read_bytes() == b"mine"
     with pytest.raises(LifeboatError, match="found something else"):
-        earlier_import(image, destination)
+        found_again(image, destination)
+
+
+def copy_of_raw(images: Path, tmp_path: Path) -> tuple[Path, FileDestination, DiskImage]:
+    """A source of its own, and its copy."""
+    path, destination = tmp_path / "in.raw", FileDestination(str(tmp_path / "out.raw"))
+    shutil.copyfile(images / "disk.raw", path)
+    import_disk(looked_at(path), destination, Options(), "image")
+    return path, destination, looked_at(path)
+
+
+def change(path: Path, offset: int, keep_times: bool) -> None:
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"changed")
+    if keep_times:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_copy_that_was_touched_but_not_changed_is_still_the_copy(images: Path, tmp_path: Path) -> None:
+    _path, destination, image = copy_of_raw(images, tmp_path)
+    os.utime(tmp_path / "out.raw")
+    assert found_again(image, destination) is not None
+
+
+@pytest.mark.parametrize(("offset", "keep_times"), [(20 * MIB, False), (6 * MIB, True), (SIZE, False)])
+def test_a_copy_that_was_changed_since_is_refused_and_left_alone(
+    images: Path, tmp_path: Path, offset: int, keep_times: bool
+) -> None:
+    _path, destination, image = copy_of_raw(images, tmp_path)
+    change(tmp_path / "out.raw", offset, keep_times)
+    changed = (tmp_path / "out.raw").read_bytes()
+    with pytest.raises(LifeboatError, match="a copy of this disk that was changed since"):
+        found_again(image, destination)
+    assert (tmp_path / "out.raw").read_bytes() == changed
+
+
+def test_a_copy_that_was_removed_is_made_again(images: Path, tmp_path: Path) -> None:
+    path, destination, image = copy_of_raw(images, tmp_path)
+    (tmp_path / "out.raw").unlink()
+    assert (found_again(image, destination), is_gone(destination)) == (None, True)
+    imported(image, tmp_path / "out.raw")
+    assert not is_gone(destination)
+    assert (tmp_path / "out.raw").read_bytes() == path.read_bytes()
+
+
+def test_another_disk_with_the_name_size_and_time_of_the_source(images: Path, tmp_path: Path) -> None:
+    path, destination, image = copy_of_raw(images, tmp_path)
+    before = path.stat()
+    shutil.copyfile(path, tmp_path / "same")
+    change(tmp_path / "same", 20 * MIB, keep_times=False)
+    for content, is_same in ((tmp_path / "same", False), (images / "disk.raw", True)):
+        shutil.copyfile(content, tmp_path / "new")
+        os.utime(tmp_path / "new", ns=(before.st_atime_ns, before.st_mtime_ns))
+        (tmp_path / "new").rename(path)
+        if is_same:
+            assert found_again(image, destination) is not None
+        else:
+            with pytest.raises(LifeboatError, match="a source of the same name with the digest"):
+                found_again(image, destination)
+
+
+def test_a_source_that_changed_while_its_copy_was_broken_off(images: Path, tmp_path: Path) -> None:
+    """What is there of the earlier state is kept where it is right, and replaced where it is not, zeros included."""
+    path, out = tmp_path / "in.raw", tmp_path / "out.raw"
+    shutil.copyfile(images / "disk.raw", path)
+    killed(looked_at(path), out, blocks=4)
+    with path.open("r+b") as file:
+        file.write(bytes(BLOCK_SIZE))
+        file.seek(20 * MIB)
+        file.write(b"new")
+    copied = imported(looked_at(path), out)
+    assert copied.resumed > 0
+    assert out.read_bytes() == path.read_bytes()
+
+
+def found_again(image: DiskImage, destination: FileDestination) -> dict[str, t.Any] | None:
+    return earlier_import(image, destination, Options(), "image")
 
 
 def _import_slowly(image: DiskImage, path: str) -> None:
@@ -321,6 +417,68 @@ def test_a_source_whose_reader_dies_is_a_clear_error_and_can_be_resumed(
     assert path.read_bytes() == (images / "disk.raw").read_bytes()
 
 
+@contextlib.contextmanager
+def guest_of(path: Path, form: str) -> t.Iterator[str]:
+    """A program that has the image open to write, as the QEMU of a guest has, and the address at which it is."""
+    socket = path.with_suffix(".socket")
+    with subprocess.Popen(["qemu-nbd", "--socket", socket, "--persistent", "-f", form, path]) as process:
+        try:
+            while not socket.exists():
+                time.sleep(0.01)
+            yield f"nbd+unix:///?socket={socket}"
+        finally:
+            process.terminate()
+
+
+def guest_writes(address: str, *commands: str) -> None:
+    arguments = [part for command in (*commands, "flush") for part in ("-c", command)]
+    subprocess.run(["qemu-io", "-f", "raw", *arguments, address], check=True, timeout=30, capture_output=True)
+
+
+@pytest.mark.parametrize("name", ["disk.qcow2", "disk.raw"])
+def test_a_machine_that_runs_is_copied_in_passes_and_finished_when_it_is_off(
+    images: Path, tmp_path: Path, name: str
+) -> None:
+    path, out = tmp_path / name, tmp_path / "out.raw"
+    shutil.copyfile(images / name, path)
+    with guest_of(path, name.rpartition(".")[2]) as guest:
+        first = imported(looked_at_running(path), out, is_running=True)
+        assert (first.resumed, first.written, out.exists()) == (0, DATA_BLOCKS * BLOCK_SIZE, False)
+        guest_writes(guest, f"write -P 7 {20 * MIB} 1M", f"write -z {28 * MIB} 4M", f"write -P 9 {60 * MIB} 4k")
+        second = imported(looked_at_running(path), out, is_running=True)
+        assert second.written == 3 * BLOCK_SIZE
+        guest_writes(guest, f"write -P 8 {21 * MIB} 1M")
+        with pytest.raises(LifeboatError, match="Shut its guest down"):
+            imported(looked_at_running(path), out)
+    last = imported(looked_at(path), out)
+    assert (last.written, out.exists()) == (BLOCK_SIZE, True)
+    qemu_img("convert", "-O", "raw", str(path), str(tmp_path / "expected.raw"))
+    assert out.read_bytes() == (tmp_path / "expected.raw").read_bytes()
+    assert left_in(tmp_path) == sorted([".out.raw.lifeboat-receipt", "expected.raw", name, "out.raw"])
+    assert found_again(looked_at(path), FileDestination(str(out))) is not None
+    with pytest.raises(LifeboatError, match="a copy that was finished"):
+        earlier_import(looked_at(path), FileDestination(str(out)), Options(is_running=True), "image")
+
+
+def test_a_pass_over_a_running_machine_that_was_killed(images: Path, tmp_path: Path) -> None:
+    """What it wrote without recording it, where there are zeros now, is found all the same."""
+    path, out = tmp_path / "in.raw", tmp_path / "out.raw"
+    shutil.copyfile(images / "disk.raw", path)
+    imported(looked_at(path), out, is_running=True)
+    journal = tmp_path / ".out.raw.lifeboat-journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(line for line in lines if not line.startswith(("[7,", '"ended"'))))
+    with path.open("r+b") as file:
+        file.seek(7 * BLOCK_SIZE)
+        file.write(bytes(BLOCK_SIZE))
+    imported(looked_at(path), out)
+    assert out.read_bytes() == path.read_bytes()
+
+
+def looked_at_running(path: Path) -> DiskImage:
+    return inspect(whole_file(str(path)), None, "image", is_running=True)
+
+
 def test_two_copies_to_one_place(images: Path, tmp_path: Path) -> None:
     image, path = looked_at(images / "stream.vmdk"), tmp_path / "out.raw"
     destination = FileDestination(str(path))
@@ -351,8 +509,8 @@ class MemorySource:
 
 
 class MemoryTarget:
-    def __init__(self, size: int) -> None:
-        self.content = bytearray(size)
+    def __init__(self, content: bytes, is_blank: bool) -> None:
+        self.content, self.is_blank = bytearray(content), is_blank
 
     def write(self, offset: int, data: bytes) -> None:
         self.content[offset : offset + len(data)] = data
@@ -364,11 +522,11 @@ class MemoryTarget:
 
 
 class MemoryJournal:
-    def __init__(self, recorded: dict[int, str]) -> None:
+    def __init__(self, recorded: Recorded | None) -> None:
         self.recorded = recorded
 
-    def record(self, digests: dict[int, str]) -> None:
-        self.recorded = {**self.recorded, **digests}
+    def record(self, digests: Mapping[int, str]) -> None:
+        self.recorded = Recorded({**(self.recorded.blocks if self.recorded else {}), **digests})
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -382,13 +540,42 @@ def test_any_extents_and_any_journal(seed: int, monkeypatch: pytest.MonkeyPatch)
     content = bytearray(size)
     for start, length in extents:
         content[start : start + length] = dice.choice([dice.randbytes(length), bytes(length)])
-    target, journal = MemoryTarget(size), MemoryJournal({dice.randrange(40): "00" * 32 for _number in range(5)})
+    is_blank = dice.choice([True, False])
+    target = MemoryTarget(bytes(size) if is_blank else dice.randbytes(size), is_blank)
+    journal = MemoryJournal(Recorded({dice.randrange(40): "00" * 32 for _number in range(5)}))
     source = MemorySource(bytes(content), extents)
-    copied = _block_copy.Copy(source, target, t.cast("t.Any", journal), True, "copy").run()
+    copied = _block_copy.Copy(source, target, journal, True, "copy").run()
     assert target.content == content
     assert copied.source_digest == copied.destination_digest
-    again = _block_copy.Copy(source, target, t.cast("t.Any", journal), True, "copy").run()
+    again = _block_copy.Copy(source, target, journal, True, "copy").run()
     assert (again.written, again.source_digest) == (0, copied.source_digest)
+    assert _block_copy.digest_of(source, "copy") == _block_copy.found_digest(target, size, "copy")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_later_state_of_the_source(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks that became data, zeros or others, after a pass that was whole or broke off: it is always right."""
+    monkeypatch.setattr(_block_copy, "BLOCK_SIZE", 64)
+    dice = random.Random(seed)
+    blocks = [dice.choice([bytes(64), dice.randbytes(64)]) for _number in range(20)]
+    target, journal = MemoryTarget(bytes(20 * 64), True), MemoryJournal(None)
+    _block_copy.Copy(memory_source(blocks), target, journal, True, "copy").run()
+    assert journal.recorded is not None
+    is_complete = dice.choice([True, False])
+    known = dict(journal.recorded.blocks)
+    for number in dice.sample(sorted(known), 0 if is_complete else 3):
+        del known[number]
+    journal.recorded = Recorded(known, is_current=False, is_complete=is_complete)
+    later = [dice.choice([bytes(64), dice.randbytes(64), block, block]) for block in blocks]
+    copied = _block_copy.Copy(memory_source(later), target, journal, True, "copy").run()
+    assert target.content == b"".join(later)
+    differing = sum(old != new for old, new in zip(blocks, later, strict=True))
+    assert differing * 64 <= copied.written <= (differing + (0 if is_complete else 3)) * 64
+
+
+def memory_source(blocks: list[bytes]) -> MemorySource:
+    extents = [(number * 64, 64) for number, block in enumerate(blocks) if any(block)]
+    return MemorySource(b"".join(blocks), extents)
 
 
 def test_the_receipt_tells_what_was_copied(images: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import json
 import sys
@@ -13,8 +14,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _qemu_source, _rbd_client, _rbd_destination
-from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import inspect
-from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import Options, earlier_import, import_disk
+from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import DiskImage, inspect
+from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import (
+    Destination,
+    Options,
+    earlier_import,
+    import_disk,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import whole_file
 from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import Disk, Interface, Machine
@@ -168,6 +174,7 @@ class MemoryRbd:
         self.images: dict[str, tuple[bytearray, dict[str, str]]] = {}
         self.fails_from: int | None = None
         self.is_lost = False
+        self.written = datetime.datetime(2026, 1, 1)
         self.is_closed = False
 
     def RBD(self) -> MemoryRbd:
@@ -218,6 +225,9 @@ class MemoryImage:
 
     def flush(self) -> None: ...
 
+    def modify_timestamp(self) -> datetime.datetime:
+        return self._pool.written
+
     def invalidate_cache(self) -> None: ...
 
     def metadata_get(self, name: str) -> str:
@@ -247,24 +257,43 @@ def test_an_image_of_rbd_appears_when_it_is_whole(
     monkeypatch.setattr("ansible_collections.lifeboat.cloud.plugins.module_utils._block_copy._BATCH", 1)
     image = inspect(whole_file(str(source / "stream.vmdk")), None, "image")
     destination = _rbd_destination.RbdDestination(None, "volumes", "web1", str(tmp_path / "journals"))
-    assert earlier_import(image, destination) is None
+    assert found_again(image, destination) is None
     assert not (tmp_path / "journals").exists()
     library.fails_from = 32 * 2**20
     with pytest.raises(LifeboatError, match=r"connection timed out.* 3 blocks of .* kept as web1.lifeboat-partial"):
         import_disk(image, destination, Options(), "disk")
-    assert (list(library.images), earlier_import(image, destination)) == (["web1.lifeboat-partial"], None)
+    assert (list(library.images), found_again(image, destination)) == (["web1.lifeboat-partial"], None)
     library.fails_from = None
     copied = import_disk(image, destination, Options(), "disk")
     assert copied.resumed == 3 * 4 * 2**20
     assert list(library.images) == ["web1"]
     assert library.images["web1"][0] == (source / "1.raw").read_bytes()
-    receipt = earlier_import(image, destination)
+    receipt = found_again(image, destination)
     assert receipt is not None and receipt["destination_digest"] == copied.source_digest
     assert list((tmp_path / "journals").iterdir()) == []
     library.images["other"] = (bytearray(10), {})
     with pytest.raises(LifeboatError, match="found something else"):
-        earlier_import(image, _rbd_destination.RbdDestination(None, "volumes", "other", str(tmp_path)))
+        found_again(image, _rbd_destination.RbdDestination(None, "volumes", "other", str(tmp_path)))
     assert json.loads(library.images["web1"][1]["lifeboat.receipt"])["size"] == SIZE
+
+
+@pytest.mark.parametrize("written", ["2026-01-01T00:00:00", "2026-01-01T00:10:00"])
+def test_an_image_of_rbd_that_a_guest_has_written_to_is_no_copy_any_more(
+    source: Path, tmp_path: Path, library: MemoryRbd, written: str
+) -> None:
+    """Ceph's time of change is coarse: what it does not tell is noticed by a block, else the whole image is read."""
+    image = inspect(whole_file(str(source / "stream.vmdk")), None, "image")
+    destination = _rbd_destination.RbdDestination(None, "volumes", "web1", str(tmp_path))
+    import_disk(image, destination, Options(), "disk")
+    library.written = datetime.datetime.fromisoformat(written)
+    assert found_again(image, destination) is not None
+    library.images["web1"][0][5 * 2**20] ^= 1
+    with pytest.raises(LifeboatError, match="a copy of this disk that was changed since"):
+        found_again(image, destination)
+
+
+def found_again(image: DiskImage, destination: Destination) -> dict[str, t.Any] | None:
+    return earlier_import(image, destination, Options(), "disk")
 
 
 def test_a_connection_that_is_lost_for_good(source: Path, tmp_path: Path, library: MemoryRbd) -> None:

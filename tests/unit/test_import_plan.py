@@ -136,6 +136,13 @@ def test_an_image_of_this_source_is_used_again():
     assert plan.says == ("server web1: make with flavor fits",)
 
 
+def test_an_image_of_a_machine_that_runs_is_never_used_again():
+    image = {"name": "web1", "properties": {"lifeboat_import": f"{SUM} vmdisk1"}}
+    plan = plan_import(machine(), replace(CLOUD, images=[image]), replace(WANTED, running=True))
+    assert plan.disks[0].make
+    assert "image web1" in {each.thing for each in plan.findings}
+
+
 def test_names_of_other_sources_are_refused():
     cloud = replace(
         CLOUD,

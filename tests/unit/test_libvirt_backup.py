@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup import WantedBackup, read_manifest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_fetched import fetched_changes
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_making import (
     Tools,
     backup_changes,
@@ -115,6 +116,9 @@ class Backups:
 
     def remove(self, **change: Any) -> list[str]:
         return self._do(removal_changes(self.hypervisor, self.tools, replace(self.wanted, **change)))
+
+    def fetched(self, **change: Any) -> list[str]:
+        return self._do(fetched_changes(self.hypervisor, self.tools, replace(self.wanted, **change)))
 
     @staticmethod
     def _do(changes: list[Any]) -> list[str]:
@@ -235,6 +239,48 @@ def test_a_pulled_backup_is_served_until_it_is_removed(files):
         files.make(backup="monday")
     assert files.remove() == ["remove backup sunday of domain vm1"]
     assert files.calls.did == ["pull vda since None", "abort"] and files.calls.known == []
+
+
+def test_a_pulled_backup_that_was_fetched_is_a_base(files):
+    files.make(pull=True)
+    with pytest.raises(LifeboatError, match=r"another job under way.*state=fetched"):
+        files.make(**MONDAY)
+    assert files.fetched() == ["end the serving of backup sunday of domain vm1"] and files.fetched() == []
+    assert [path.name for path in Path(files.wanted.place).iterdir()] == ["backup.json"]
+    assert files.make(pull=True) == []
+    assert files.make(**MONDAY, pull=True) == ["serve backup monday of domain vm1 since sunday"]
+    with pytest.raises(LifeboatError, match="based on it: monday"):
+        files.remove()
+    files.fetched(**MONDAY)
+    assert files.make(backup="tuesday", base="monday") == ["make backup tuesday of domain vm1 since monday"]
+    assert files.calls.did == [
+        *("pull vda since None", "abort", "pull vda since sunday", "abort", "push vda since monday"),
+    ]
+
+
+def test_a_fetched_backup_is_removed_without_ending_another(files):
+    files.make(pull=True)
+    files.fetched()
+    files.make(backup="other", pull=True)
+    files.remove()
+    assert files.calls.did.count("abort") == 1 and files.calls.known == ["other"]
+
+
+def test_a_pulled_backup_of_which_nobody_may_have_the_data_is_no_base(files):
+    files.make(pull=True)
+    files.hypervisor.known["vm1"].job = dict
+    with pytest.raises(LifeboatError, match="no longer served"):
+        files.fetched()
+    with pytest.raises(LifeboatError, match="nobody has said that it was fetched"):
+        files.make(**MONDAY)
+
+
+@pytest.mark.parametrize(("prepare", "says"), [(False, "none of this domain"), (True, "one with mode push")])
+def test_only_what_is_pulled_can_be_fetched(files, prepare, says):
+    if prepare:
+        files.make()
+    with pytest.raises(LifeboatError, match=says):
+        files.fetched()
 
 
 def test_images_in_ceph_are_exported_from_snapshots(ceph):

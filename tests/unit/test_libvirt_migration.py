@@ -129,7 +129,7 @@ class Attempt:
         if calls.statistics:
             job = calls.statistics[min(int(calls.now()), len(calls.statistics) - 1)]
             here.job_statistics = {"operation": 5, "time_elapsed": int(calls.now() * 1000), **job}
-        if here.found.reason == "user" and calls.ends_after_s is None and not calls.stubborn:
+        if here.found.reason == "migration" and calls.ends_after_s is None and not calls.stubborn:
             # A guest that stands still writes nothing, so the rest is soon sent.
             calls.ends_after_s = calls.now() + 1.0
         return False
@@ -317,7 +317,7 @@ def test_a_volume_that_was_there_before_is_kept(lab):
 def begun(lab: Lab) -> Lab:
     """With a migration that somebody else began 58 s ago, and that goes on while time passes."""
     clock = lab.here.clock
-    lab.here.known["web1"].job_statistics = {"operation": 5, "time_elapsed": 1000, **memory(1)}
+    lab.here.known["web1"].job_statistics = {"operation": 5, "time_elapsed": 58000, **memory(1)}
     lab.calls.started, lab.calls.ends_after_s, lab.calls.statistics = clock.now - 58.0, None, [memory(1)] * 90
     attempt = Attempt(lab.calls)
 
@@ -343,6 +343,64 @@ def test_a_guest_that_was_stopped_in_vain_for_another_s_migration_goes_on(begun)
     with pytest.raises(LifeboatError, match=r"ended without moving it.*the guest is running"):
         begun.plan(policy(Step.THROTTLE, 60.0)).do()
     assert begun.calls.did == ["abort"]
+
+
+STOPPED = Condition(State.PAUSED, "migration")
+
+
+@pytest.mark.parametrize("stubborn", [True, False])
+def test_a_migration_is_watched_on_whose_guest_was_stopped_by_a_run_that_was_killed(begun, stubborn):
+    begun.here.known["web1"].found, begun.calls.stubborn = STOPPED, stubborn
+    planned = begun.plan(policy(Step.ABORT, 600.0))
+    assert planned.says == (f"watch the migration of domain web1 to {THERE}, for which the guest was stopped",)
+    if stubborn:
+        with pytest.raises(LifeboatError, match=r"abort at .*ended without moving it.*the guest is running"):
+            planned.do()
+        assert begun.calls.did == ["abort"] and 20.0 <= begun.calls.now() - 58.0 <= 22.0
+    else:
+        assert planned.do().ended_by == "throttle" and begun.calls.did == [] and "web1" in begun.there.known
+
+
+def test_a_post_copy_of_a_run_that_was_killed_is_not_aborted_at_the_bound(begun):
+    begun.here.known["web1"].found = Condition(State.PAUSED, "postcopy")
+    planned = begun.plan(policy(Step.ABORT, 60.0))
+    assert planned.says == (f"watch the migration of domain web1 to {THERE}, which is in post-copy",)
+    with pytest.raises(LifeboatError, match=r"no end 20 s after post_copy at 58\.\d s"):
+        planned.do()
+    assert begun.calls.did == []
+
+
+def test_a_guest_that_a_broken_migration_left_stopped_goes_on_and_moves(lab):
+    lab.here.known["web1"].found = STOPPED
+    planned = lab.plan()
+    assert planned.says == (
+        "let domain web1 go on, which a migration that is over has left stopped",
+        f"migrate domain web1 to {THERE}",
+    )
+    assert planned.do().ended_by == "pre_copy" and lab.calls.did == ["migrate persistent"]
+    assert lab.there.known["web1"].condition().state is State.RUNNING
+
+
+def test_a_guest_that_was_left_stopped_goes_on_although_it_cannot_be_moved(lab):
+    lab.here.known["web1"].found, lab.here.known["web1"].left = STOPPED, Leftovers(checkpoints=1)
+    with pytest.raises(LifeboatError, match="1 checkpoints"):
+        lab.plan().do()
+    assert lab.here.known["web1"].condition().state is State.RUNNING and lab.calls.did == []
+
+
+def test_a_guest_that_was_left_stopped_stays_so_while_the_destination_may_have_it(lab):
+    lab.here.known["web1"].found = STOPPED
+    planned = lab.plan()
+    lab.there.define(DOMAIN, validate=True)
+    with pytest.raises(LifeboatError, match=r"a guest at .* 15 s after.*which of the two"):
+        lab.there.known["web1"].start()
+        planned.do()
+    with pytest.raises(LifeboatError, match=r"running .* at qemu\+tls.*by a migration that is over.*It has gone over"):
+        lab.plan()
+    die(lab)
+    with pytest.raises(LifeboatError, match="the destination does not tell whether it runs there"):
+        planned.do()
+    assert lab.here.known["web1"].condition() == STOPPED
 
 
 def test_a_guest_may_arrive_while_it_is_looked_for(lab):

@@ -1,0 +1,128 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The conversion of a guest: what virt-v2v is given, and what is left of it. A program takes its place and pretends."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _guest_conversion
+from ansible_collections.lifeboat.cloud.plugins.modules import foreign_machine_info, guest_conversion
+from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import SIZE, make_image, make_raw
+from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
+
+MIB = "byte * 2^20"
+# Writes what virt-v2v writes with -o local, and keeps what it was given.
+PRETEND = """#!/bin/sh
+echo "$@" "$LIBGUESTFS_BACKEND_SETTINGS" >>{calls}
+if [ "$2" = libvirtxml ]; then cat "$3" >>{calls}; fi
+while [ $# -gt 0 ]; do case $1 in -os) place=$2;; -on) name=$2;; esac; shift; done
+{act}
+printf data >"$place/$name-sda"
+echo "<domain type='kvm'><name>$name</name><memory>1048576</memory><vcpu>1</vcpu><os><type>hvm</type></os><devices>
+<disk type='file'><driver type='raw'/><source file='$place/$name-sda'/><target dev='vda' bus='virtio'/></disk></devices>
+</domain>" >"$place/$name.xml"
+"""
+GUEST = """name: web 1
+memory: 1024
+cores: 2
+scsi0: local:vm-101,size=64M
+net0: e1000=52:54:00:12:34:56,bridge=vmbr0,tag=7
+"""
+
+
+class Tool:
+    """The program, what it was called with, and a source."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.calls, self.kvm = directory, directory / "calls", directory / "kvm"
+        (directory / "bin").mkdir()
+        self.raw = make_raw(directory / "disk.raw")
+        self.guest = directory / "101.conf"
+        self.guest.write_text(GUEST)
+        self.kvm.touch()
+        self.acts("echo converting")
+
+    def acts(self, act: str) -> None:
+        program = self.directory / "bin/virt-v2v"
+        program.write_text(PRETEND.format(calls=self.calls, act=act))
+        program.chmod(0o755)
+
+    def run(self, check: bool = False, **arguments: t.Any) -> dict[str, t.Any]:
+        given = {"src": str(self.guest), "disks": {"scsi0": str(self.raw)}, "dest": str(self.directory / "out")}
+        return run_module(guest_conversion.main, check=check, **(given | arguments))
+
+    def left(self) -> list[str]:
+        place = self.directory / "out"
+        return sorted(path.name for path in place.iterdir()) if place.exists() else []
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
+    made = Tool(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(_guest_conversion, "KVM", str(made.kvm))
+    return made
+
+
+def test_a_guest_is_converted_once_and_its_disks_are_where_it_says(tool: Tool) -> None:
+    planned = tool.run(check=True)
+    assert (planned["changed"], tool.left(), tool.calls.exists()) == (True, [], False)
+    done = tool.run()
+    assert (done["changed"], done["actions"], done["diff"]) == (True, planned["actions"], planned["diff"])
+    assert tool.left() == ["web-1", "web-1.log"]
+    found = run_module(foreign_machine_info.main, path=done["path"], virtio=True)
+    assert Path(found["disks"][0]["path"]).read_bytes() == b"data"
+    assert not tool.run()["changed"]
+    given = tool.calls.read_text()
+    assert given.count("-i libvirtxml") == 1 and "-of raw -on web-1" in given and "force_tcg" not in given
+    assert f"<source file='{tool.raw}'".replace("'", '"') in given
+    assert '<source network="vmbr0.7"' in given and '<target dev="sda" bus="scsi"' in given
+
+
+def test_a_package_is_given_as_it_is_once_it_is_as_its_manifest_says(tool: Tool) -> None:
+    image = make_image(tool.raw, "stream.vmdk")
+    ova = write_ova(tool.directory / "vm.ova", [SampleDisk("a.vmdk", image.read_bytes(), str(SIZE // 2**20), MIB)])
+    assert tool.run(src=str(ova), disks={})["changed"]
+    assert f"-i ova {ova} -o local" in tool.calls.read_text()
+    content = bytearray(ova.read_bytes())
+    content[-2_000_000] ^= 1
+    ova.write_bytes(content)
+    assert "of the manifest" in tool.run(src=str(ova), disks={}, dest=str(tool.directory / "other"))["msg"]
+
+
+def test_a_machine_that_has_changed_since_is_not_taken_for_the_one_converted(tool: Tool) -> None:
+    tool.run()
+    os.utime(tool.raw)
+    assert "an earlier state of this one" in tool.run()["msg"]
+
+
+@pytest.mark.parametrize(
+    ("act", "timeout", "says"),
+    [
+        (
+            "echo 'virt-v2v: error: no root device found'; exit 1",
+            30,
+            "exit status 1; virt-v2v said: virt-v2v: error: no",
+        ),
+        ("echo copying; mkdir $TMPDIR/v2v.1; sleep 60 & wait", 1, "no end within 1 s; virt-v2v said: copying"),
+        ("exit 0", 30, "no description"),
+    ],
+)
+def test_a_conversion_that_fails_leaves_its_log_and_nothing_else(tool: Tool, act: str, timeout: int, says: str) -> None:
+    tool.acts(act)
+    failed = tool.run(timeout=timeout)
+    assert says in failed["msg"] and "The source was not changed" in failed["msg"]
+    assert tool.left() == ["web-1.log"]
+
+
+def test_without_kvm_it_has_to_be_allowed(tool: Tool) -> None:
+    tool.kvm.unlink()
+    assert "expected a host with KVM" in tool.run(check=True)["msg"]
+    assert tool.left() == []
+    assert tool.run(slow=True)["changed"] and "force_tcg" in tool.calls.read_text()
