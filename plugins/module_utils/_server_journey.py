@@ -12,6 +12,7 @@ server's network is, and is now and then wrong.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 import typing as t
 
@@ -53,6 +54,10 @@ if t.TYPE_CHECKING:
 GRACE_S = 120.0
 # How long after the end of a migration Nova may still write what it notes of it.
 _LATE_S = 30.0
+# Nova refuses to force what it has not begun to send. For some seconds more it takes the request, and does nothing but
+# write into nova-compute's log that libvirt would not switch to post-copy yet; asked twice, it does no harm.
+_REFUSED_S = 1.0
+_FORCED_S = 10.0
 _BLOCK: dict[str, str | bool] = {"auto": "auto", "shared": False, "block": True}
 
 
@@ -76,7 +81,7 @@ class Journey:
         self._due = self._answered = time.monotonic()
         self._late: float | None = None
         self._measure: str | None = None
-        self._measure_taken = False
+        self._ask_again = 0.0
         # Of one that ended while nobody looked.
         self._took_s: float | None = None
 
@@ -128,7 +133,6 @@ class Journey:
             "began": seen.began_at,
             "due_s": round(self._due - seen.began, 3),
             "measure": self._measure,
-            "measure_taken": self._measure_taken,
             "timeline": [dataclasses.asdict(state) for state in seen.timeline],
             "transferred": seen.transferred,
         }
@@ -145,7 +149,6 @@ class Journey:
             self._took_s = seen.record.seconds
         self._due = seen.began + notes["due_s"]
         self._measure = notes["measure"]
-        self._measure_taken = notes["measure_taken"]
 
     def look(self, records: Sequence[Record]) -> None:
         """Take the next step, if it is time for one. ``records`` are the server's, the latest first, or some of them.
@@ -206,7 +209,7 @@ class Journey:
         over = looked and record.ended and not self.server.task
         if over and (not doubtful or self.receipt.unchanged_s >= _LATE_S):
             self._arrive(record)
-        elif self._measure and not self._measure_taken and not record.ended and time.monotonic() < self._due:
+        elif self._measure and not record.ended and self._ask_again <= time.monotonic() < self._due:
             self._end_it(record)
         elif time.monotonic() >= self._due:
             self._overdue(record)
@@ -278,9 +281,12 @@ class Journey:
             # 400 for a state in which it cannot be done (yet), 404 for one that has ended.
             if refusal.status not in (400, 404):
                 raise
+            self._ask_again = time.monotonic() + _REFUSED_S
         else:
-            self._measure_taken = True
-            self.receipt.actions.append(f"{self.wanted.on_timeout} it after {self.wanted.timeout_s:.0f} s")
+            self._ask_again = time.monotonic() + _FORCED_S if self._measure == "force" else math.inf
+            says = f"{self.wanted.on_timeout} it after {self.wanted.timeout_s:.0f} s"
+            if says not in self.receipt.actions:
+                self.receipt.actions.append(says)
 
     def _see(self, records: Sequence[Record]) -> tuple[Record, bool]:
         """How the record stands now, and whether the server was read, too; noted when something has changed."""
