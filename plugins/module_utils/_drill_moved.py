@@ -37,7 +37,8 @@ def doubts(move: Move, moved: model.Move) -> Iterator[Doubt]:
     if move.reason not in moved.found:
         yield Doubt(f"The migration ended with {moved.found!r}, not with {move.reason!r}.", missed=True)
     yield from _of_refusals(move, moved.refused)
-    took, bound = moved.ended_at - moved.began_at, move.within * move.servers
+    took = moved.ended_at - moved.began_at if moved.measured_s is None else moved.measured_s
+    bound = move.within * move.servers
     if move.on_timeout is OnTimeout.FORCE:
         bound += move.within
     if move.ends is MoveEnd.MOVED and not move.killed and took > bound:
