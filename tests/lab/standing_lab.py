@@ -87,7 +87,7 @@ def ansible(hosts: str, module: str, arguments: str) -> str:
 def module(place: str, short_name: str, check: bool = True, **arguments: object) -> dict[str, t.Any]:
     """The result of a module of the collection on a host; with ``check`` the test fails when it does."""
     done = subprocess.run(
-        ["ansible", place, "-m", f"lifeboat.cloud.{short_name}", "-a", json.dumps(arguments)],
+        ["ansible", place, "-m", f"lifeboat.cloud.{short_name}", *(["-a", json.dumps(arguments)] if arguments else [])],
         cwd=ROOT,
         env={
             **os.environ,
