@@ -391,7 +391,7 @@ def test_an_image_that_something_has_open_is_refused(images: Path, tmp_path: Pat
             with pytest.raises(LifeboatError, match="Shut its guest down"):
                 imported(image, tmp_path / "out.raw")
         finally:
-            process.terminate()
+            process.kill()
     assert not (tmp_path / "out.raw").exists()
 
 
