@@ -20,6 +20,7 @@ whole means less of both. A downtime that was not measured teaches nothing.
 
 from __future__ import annotations
 
+import math
 import statistics
 import typing as t
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def outcome_of(entry: Mapping[str, t.Any]) -> Outcome:
     if where["mode"] in _LIVE:
         divisors |= {name: measured[name] for name in ("transferred", "copy_s")} | {"bandwidth": assumed["bandwidth"]}
     for name, figure in divisors.items():
-        if figure is not None and not figure > 0:
+        if figure is not None and (math.isnan(figure) or figure <= 0):
             raise LifeboatError(f"{name} of {thing}", str(figure), "more than 0", "Correct the entry.")
     return Outcome(
         server=where["server"],

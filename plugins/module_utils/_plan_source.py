@@ -77,7 +77,7 @@ def fleet_from(
     servers = [_on_its_way(each, (under_way or {}).get(each.id)) for each in servers]
     on: defaultdict[str, list[Server]] = defaultdict(list)
     for server in servers:
-        for host in {server.host, server.bound_for or server.host}:
+        for host in sorted({server.host, server.bound_for or server.host}):
             on[host].append(server)
     hosts = [_host(each, stored[each.host], on[each.host], bandwidth) for each in found.hypervisors]
     policies: dict[str, GroupPolicy] = {group["id"]: group["policy"] for group in groups}

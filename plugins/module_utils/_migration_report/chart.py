@@ -63,15 +63,17 @@ def chart(judged: Sequence[Judged]) -> Markup | None:
     ]
     if not bars:
         return None
-    start, end = min(bar.begins for bar in bars), max(bar.reaches for bar in bars)
+    start, end = min(piece.begins for piece in bars), max(piece.reaches for piece in bars)
     axis = Axis(start, end if end > start else start + 1.0, start)
     named = len(bars) <= _MOST_NAMES
     top, drawn = _TOP, []
-    for host in sorted({bar.judged.case.receipt.source for bar in bars}):
-        mine = sorted((bar for bar in bars if bar.judged.case.receipt.source == host), key=lambda bar: bar.begins)
+    for host in sorted({piece.judged.case.receipt.source for piece in bars}):
+        mine = sorted(
+            (piece for piece in bars if piece.judged.case.receipt.source == host), key=lambda piece: piece.begins
+        )
         rows, placed = _packed(mine, axis, named)
         drawn.append(_lane(host, len(mine), top, rows))
-        drawn += [_bar(bar, axis, top + row * _ROW, named) for bar, row in placed]
+        drawn += [_bar(piece, axis, top + row * _ROW, named) for piece, row in placed]
         top += rows * _ROW + _GAP
     return element(
         "svg",
@@ -88,16 +90,16 @@ def _packed(bars: Sequence[_Bar], axis: Axis, named: bool) -> tuple[int, list[tu
     """Each in the first row where it covers nothing, and how many rows that takes, two at least."""
     ends: list[float] = []
     placed = []
-    for bar in bars:
-        left, right = axis.x(bar.begins), axis.x(bar.reaches)
+    for piece in bars:
+        left, right = axis.x(piece.begins), axis.x(piece.reaches)
         if named:
-            room = len(_said(bar)) * LETTER + 12
+            room = len(_said(piece)) * LETTER + 12
             left, right = (left, right + room) if right + room <= WIDTH else (left - room, right)
         row = next((index for index, end in enumerate(ends) if end <= left), len(ends))
         if row == len(ends):
             ends.append(0.0)
         ends[row] = max(right, left + 2) + 1
-        placed.append((bar, row))
+        placed.append((piece, row))
     return max(2, len(ends)), placed
 
 
@@ -110,36 +112,36 @@ def _lane(host: str, count: int, top: float, rows: int) -> Markup:
     )
 
 
-def _bar(bar: _Bar, axis: Axis, top: float, named: bool) -> Markup:
-    receipt = bar.judged.case.receipt
-    left = axis.x(bar.begins)
+def _bar(piece: _Bar, axis: Axis, top: float, named: bool) -> Markup:
+    receipt = piece.judged.case.receipt
+    left = axis.x(piece.begins)
     predicted = receipt.planned.total_s
     band = None
     if predicted is not None:
-        width = max(1.0, axis.x(bar.begins + predicted) - left)
+        width = max(1.0, axis.x(piece.begins + predicted) - left)
         band = element("rect", x=left, y=top + 4, width=width, height=14, rx=2, class_="limit")
-    wide = max(2.0, axis.x(bar.begins + bar.seconds) - left)
-    told = f"{receipt.name}, {receipt.source} to {receipt.destination or 'nowhere'}: {bar.judged.verdict.value}, "
+    wide = max(2.0, axis.x(piece.begins + piece.seconds) - left)
+    told = f"{receipt.name}, {receipt.source} to {receipt.destination or 'nowhere'}: {piece.judged.verdict.value}, "
     told += f"{figures.seconds(receipt.seconds)}, predicted {figures.seconds(predicted)}"
     return element(
         "a",
         element("title", told),
         band,
-        element("rect", x=left, y=top + 7.5, width=wide, height=7, rx=1.5, class_=_BARS[bar.judged.verdict]),
-        _name(bar, axis, top) if named else None,
-        href=f"#m{bar.number}",
+        element("rect", x=left, y=top + 7.5, width=wide, height=7, rx=1.5, class_=_BARS[piece.judged.verdict]),
+        _name(piece, axis, top) if named else None,
+        href=f"#m{piece.number}",
     )
 
 
-def _name(bar: _Bar, axis: Axis, top: float) -> Markup:
-    said = _said(bar)
-    left, right = axis.x(bar.begins), axis.x(bar.reaches)
+def _name(piece: _Bar, axis: Axis, top: float) -> Markup:
+    said = _said(piece)
+    left, right = axis.x(piece.begins), axis.x(piece.reaches)
     inside = right + len(said) * LETTER + 12 <= WIDTH
     place, anchor = (right + 6, None) if inside else (left - 6, "end")
     return element("text", said, x=place, y=top + 15.5, text_anchor=anchor)
 
 
-def _said(bar: _Bar) -> str:
-    receipt = bar.judged.case.receipt
+def _said(piece: _Bar) -> str:
+    receipt = piece.judged.case.receipt
     failed = "" if receipt.moved else ", not moved"
     return f"{receipt.name} \N{RIGHTWARDS ARROW} {receipt.destination or '?'}{failed}"

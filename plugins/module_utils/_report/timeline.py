@@ -43,8 +43,12 @@ class Axis:
         return LEFT + (inside - self.start) / (self.end - self.start) * (RIGHT - LEFT)
 
 
-# What happened, when it began and when it ended; None when nobody saw it end.
-Band = tuple[str, float, float | None]
+class Band(t.NamedTuple):
+    """What happened, when it began and when it ended; None when nobody saw it end."""
+
+    what: str
+    start: float
+    end: float | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -159,9 +163,9 @@ def _bands(drill: Drill, axis: Axis, top: float, bottom: float) -> list[Markup]:
     """When servers were moved and when something was broken, the names of both one above the other."""
     bands: list[Band] = []
     if drill.move is not None:
-        bands.append((f"{figures.phrase(drill.move.kind)} migration", drill.move.began_at, drill.move.ended_at))
+        bands.append(Band(f"{figures.phrase(drill.move.kind)} migration", drill.move.began_at, drill.move.ended_at))
     if drill.fault is not None and drill.fault.injected_at is not None:
-        bands.append((figures.phrase(drill.fault.form), drill.fault.injected_at, drill.fault.healed_at))
+        bands.append(Band(figures.phrase(drill.fault.form), drill.fault.injected_at, drill.fault.healed_at))
     return [
         join(_band(band, axis, top, bottom), _band_name(band, axis, bottom - 8 - 14 * row))
         for row, band in enumerate(bands)
@@ -169,8 +173,7 @@ def _bands(drill: Drill, axis: Axis, top: float, bottom: float) -> list[Markup]:
 
 
 def _edges(band: Band, axis: Axis) -> tuple[float, float]:
-    _what, start, end = band
-    return axis.x(start), axis.x(end) if end is not None else RIGHT
+    return axis.x(band.start), axis.x(band.end) if band.end is not None else RIGHT
 
 
 def _band(band: Band, axis: Axis, top: float, bottom: float) -> Markup:
@@ -182,8 +185,7 @@ def _band(band: Band, axis: Axis, top: float, bottom: float) -> Markup:
 
 
 def _band_name(band: Band, axis: Axis, y: float) -> Markup:
-    what, start, end = band
-    said = f"{what}, {'not healed' if end is None else figures.seconds(end - start)}"
+    said = f"{band.what}, {'not healed' if band.end is None else figures.seconds(band.end - band.start)}"
     left, right = _edges(band, axis)
     fits = right - left > len(said) * LETTER + 12
     place, anchor = (right - 6, "end") if fits else (left + 6, None)
