@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import typing as t
 from urllib.parse import quote
@@ -20,7 +19,7 @@ from urllib.parse import quote
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _block_devices, _qemu_lock
 from ansible_collections.lifeboat.cloud.plugins.module_utils._block_copy import BLOCK_SIZE
 from ansible_collections.lifeboat.cloud.plugins.module_utils._bluestore_label import read_label
-from ansible_collections.lifeboat.cloud.plugins.module_utils._copy_journal import recorded_digest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._copy_journal import read_receipt, recorded_digest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_destination import FileTarget, write_receipt
 
@@ -59,12 +58,7 @@ class BlockDestination:
 
     def receipt(self) -> Json | None:
         """Of what it is a copy."""
-        try:
-            with open(self._receipt, encoding="utf-8") as file:
-                found: Json = json.load(file)
-                return found
-        except (FileNotFoundError, ValueError):
-            return None
+        return read_receipt(self._receipt)
 
     def stamp(self) -> list[int]:
         """How much of the disk it has room for. Nothing tells when a device was written to."""

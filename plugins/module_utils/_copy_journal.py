@@ -149,6 +149,16 @@ def read_journal(content: bytes, subject: Subject) -> Recorded | None:
     return Recorded(blocks, end, is_current, is_complete)
 
 
+def read_receipt(path: str) -> Json | None:
+    """The receipt that an earlier copy has left in the file; None without one that can be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found: Json = json.load(file)
+            return found
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def recorded_digest(path: str, number: int) -> str | None:
     """What the journal at ``path``, of whatever disk, says last of one block; None when it says nothing."""
     found = None

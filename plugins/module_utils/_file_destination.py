@@ -15,6 +15,7 @@ import json
 import os
 import typing as t
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._copy_journal import read_receipt
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 if t.TYPE_CHECKING:
@@ -45,12 +46,7 @@ class FileDestination:
 
     def receipt(self) -> Json | None:
         """Of what the file is a copy; None when nothing tells it."""
-        try:
-            with open(self._receipt, encoding="utf-8") as file:
-                found: Json = json.load(file)
-                return found
-        except (FileNotFoundError, ValueError):
-            return None
+        return read_receipt(self._receipt)
 
     def stamp(self) -> list[int]:
         """Size, time of change (ns) and inode of the file."""
