@@ -104,6 +104,7 @@ def _record(drill: Drill, remains: Remains, entry: model.Drill) -> _judge.Record
                 window=window,
                 limit_s=limit.maximum if limit and drill.limit and drill.limit.probe == probe.name else None,
                 ledger_unread=_unread(raw),
+                shared=remains.allowance > 0,
             )
             for raw, probe in zip(remains.probes, entry.probes, strict=True)
         ),

@@ -30,6 +30,8 @@ class FaultRequest:
     form: str
     units: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    served_ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
     direction: str = "both"
     delay_ms: int = 0
@@ -63,15 +65,18 @@ class FaultRequest:
                 )
         if self.id == "all":
             raise LifeboatError("id of the fault", "'all'", "a name of its own", "'all' is for healing only.")
-        for peer in self.peers:
-            try:
-                ipaddress.ip_address(peer)
-            except ValueError as error:
-                raise LifeboatError("peer of the fault", repr(peer), "an IP address", "Correct peers.") from error
-        for port in self.ports:
+        for option, addresses in (("peers", self.peers), ("addresses", self.addresses)):
+            for address in addresses:
+                try:
+                    ipaddress.ip_address(address)
+                except ValueError as error:
+                    raise LifeboatError(
+                        f"{option} of the fault", repr(address), "an IP address", f"Correct {option}."
+                    ) from error
+        for port in (*self.ports, *self.served_ports):
             if not 0 < port < 65536 or port == 22:
                 raise LifeboatError(
-                    "port of the fault", str(port), "1 to 65535, not 22", "SSH is never touched. Correct ports."
+                    "port of the fault", str(port), "1 to 65535, not 22", "SSH is never touched. Correct it."
                 )
 
 

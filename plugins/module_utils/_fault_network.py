@@ -37,15 +37,36 @@ def table_name(key: str) -> str:
     return f"lifeboat_fault_{re.sub('[^A-Za-z0-9_]', '_', key)}"
 
 
-def _peer_matches(peers: tuple[str, ...], side: str) -> tuple[str, ...]:
-    """The matches on the peers' addresses, one for each address family; one empty match for everybody."""
-    if not peers:
+def _address_matches(addresses: tuple[str, ...], side: str) -> tuple[str, ...]:
+    """The matches on addresses, one for each address family; one empty match for every address."""
+    if not addresses:
         return ("",)
     matches = []
     for family, version in (("ip", 4), ("ip6", 6)):
-        addresses = sorted(peer for peer in peers if ipaddress.ip_address(peer).version == version)
-        if addresses:
-            matches.append(f"{family} {side} {{ {', '.join(addresses)} }} ")
+        wanted = sorted(address for address in addresses if ipaddress.ip_address(address).version == version)
+        if wanted:
+            matches.append(f"{family} {side} {{ {', '.join(wanted)} }} ")
+    return tuple(matches)
+
+
+def _port_matches(request: FaultRequest, way: str) -> tuple[str, ...]:
+    """The matches on ports for one way; one empty match for whatever the port.
+
+    A served port is met only as the component's own end, so that other programs of the host still reach the same
+    service elsewhere: the load balancer, which may hold the virtual address here, above all.
+    """
+    if request.form == "partition" or not (request.ports or request.served_ports):
+        return ("",)
+    matches = []
+    if request.ports:
+        ports = ", ".join(str(port) for port in sorted(request.ports))
+        matches += [f"tcp {side} {{ {ports} }} " for side in ("dport", "sport")]
+    if request.served_ports:
+        ports = ", ".join(str(port) for port in sorted(request.served_ports))
+        side, address_side = ("dport", "daddr") if way == "in" else ("sport", "saddr")
+        matches += [
+            f"{address}tcp {side} {{ {ports} }} " for address in _address_matches(request.addresses, address_side)
+        ]
     return tuple(matches)
 
 
@@ -54,16 +75,14 @@ def ruleset(request: FaultRequest) -> str:
     chance = ""
     if request.form == "loss":
         chance = f"numgen random mod 10000 < {round(request.loss_percent * 100)} "
-    ports = "" if request.form == "partition" else ", ".join(str(port) for port in sorted(request.ports))
-    port_matches = tuple(f"tcp {side} {{ {ports} }} " for side in ("dport", "sport")) if ports else ("",)
     chains = []
     for hook, way, side in (("input", "in", "saddr"), ("output", "out", "daddr")):
         if request.direction not in ("both", way):
             continue
         drops = [
             f"    {peer}{port}{chance}counter drop"
-            for peer in _peer_matches(request.peers, side)
-            for port in port_matches
+            for peer in _address_matches(request.peers, side)
+            for port in _port_matches(request, way)
         ]
         head = f"    type filter hook {hook} priority {PRIORITY}; policy accept;"
         chains.append(
@@ -91,9 +110,10 @@ class Drop(Form):
         if form == "partition":
             self.require("peers", self.request.peers)
         elif form == "silence":
-            self.require("ports", self.request.ports)
+            self.require("ports or served_ports", self.request.ports or self.request.served_ports)
         else:
-            self.require("ports or peers", self.request.ports or self.request.peers)
+            given = self.request.ports or self.request.served_ports or self.request.peers
+            self.require("ports, served_ports or peers", given)
         if form == "loss" and not 0.01 <= self.request.loss_percent <= 100:
             raise LifeboatError(
                 "fault form loss", f"loss_percent {self.request.loss_percent:g}", "0.01 to 100", "Set loss_percent."

@@ -146,7 +146,7 @@ def _judge_probe(measurement: Measurement, *, hit: bool) -> Iterator[Finding]:
 
 
 def _judge_span(measurement: Measurement, what: str, span: Span, bound: float | None) -> Iterator[Finding]:
-    """A late probe convicts only by an excess beyond its own worst lateness."""
+    """A late probe convicts only by an excess beyond its own worst lateness, and not at all on a shared machine."""
     name = measurement.probe.name
     if bound is None:
         return

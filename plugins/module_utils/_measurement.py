@@ -47,7 +47,10 @@ class Span:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Measurement:
-    """A probe's figures beside what is demanded; ``limit_s`` is the predicted maximum when the limit is its own."""
+    """A probe's figures beside what is demanded; ``limit_s`` is the predicted maximum when the limit is its own.
+
+    ``shared``: the observer runs on the machine that carries the cloud's hosts, so what made it late held them up too.
+    """
 
     probe: Probe
     demand: Demand
@@ -56,6 +59,7 @@ class Measurement:
     window: Window | None
     limit_s: float | None
     ledger_unread: bool = False
+    shared: bool = False
 
     @property
     def tolerance(self) -> float:
@@ -78,8 +82,13 @@ class Measurement:
 
     @property
     def excuse(self) -> float:
-        """What a late probe may itself have added to an outage: its latest request, in seconds."""
-        return (self.probe.lateness.max or 0.0) / 1000 if self.late else 0.0
+        """What a late probe, or what made it late, may have added to an outage: its latest request, in seconds.
+
+        Without an end where the hosts were held up by the same: nobody knows how long they would have taken.
+        """
+        if not self.late:
+            return 0.0
+        return math.inf if self.shared else (self.probe.lateness.max or 0.0) / 1000
 
     @property
     def uncovered(self) -> str | None:

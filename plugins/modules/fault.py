@@ -43,9 +43,9 @@ options:
       - V(crash), SIGKILL of all processes of O(units), which systemd does not restart.
       - V(hang), all processes of O(units) are frozen.
       - V(stop), an orderly stop of O(units).
-      - V(silence), packets from and to the TCP ports O(ports) are dropped without an answer.
+      - V(silence), packets from and to the TCP ports O(ports) and O(served_ports) are dropped without an answer.
       - V(partition), all packets from and to O(peers) are dropped, whatever the port.
-      - V(loss), a part of the packets of O(ports) and O(peers) is dropped.
+      - V(loss), a part of the packets of O(ports), O(served_ports) and O(peers) is dropped.
       - V(delay), packets of O(ports) and O(peers) leave the host late; needs the kernel's sch_prio and sch_netem.
         IPv4 peers only.
       - V(full_disk), the file system of O(path) has no free blocks.
@@ -80,9 +80,24 @@ options:
     elements: str
     default: []
   ports:
-    description: TCP ports of the component, for V(silence), V(loss) and V(delay).
+    description:
+      - TCP ports of the component, for V(silence), V(loss) and V(delay).
+      - They are met as either end of a connection, as fits ports by which the members of a cluster reach each other.
     type: list
     elements: int
+    default: []
+  served_ports:
+    description:
+      - TCP ports that the component serves at O(addresses), for V(silence) and V(loss).
+      - They are met as the component's own end only. What other programs of the host send to the same ports elsewhere,
+        or get on the same ports at other addresses, goes through, such as all that a load balancer on the host carries.
+    type: list
+    elements: int
+    default: []
+  addresses:
+    description: The host's own IP addresses at which O(served_ports) are met. Any of its addresses when empty.
+    type: list
+    elements: str
     default: []
   peers:
     description: IP addresses to which the fault is limited. Everybody, the host itself included, when empty.
@@ -322,6 +337,8 @@ def _request(options: dict[str, t.Any]) -> FaultRequest:
         form=options["form"],
         units=tuple(options["units"]),
         ports=tuple(options["ports"]),
+        served_ports=tuple(options["served_ports"]),
+        addresses=tuple(options["addresses"]),
         peers=tuple(options["peers"]),
         direction=options["direction"],
         delay_ms=options["delay_ms"],
@@ -370,6 +387,8 @@ def main() -> None:
             "form": {"type": "str", "choices": FORMS},
             "units": {"type": "list", "elements": "str", "default": []},
             "ports": {"type": "list", "elements": "int", "default": []},
+            "served_ports": {"type": "list", "elements": "int", "default": []},
+            "addresses": {"type": "list", "elements": "str", "default": []},
             "peers": {"type": "list", "elements": "str", "default": []},
             "direction": {"type": "str", "choices": ["both", "in", "out"], "default": "both"},
             "delay_ms": {"type": "int", "default": 0},

@@ -165,6 +165,22 @@ def test_the_rules_of_a_silence() -> None:
     )
 
 
+def test_a_service_falls_silent_and_not_the_others_that_go_through_its_host() -> None:
+    text = ruleset(request("silence", ports=(4567,), served_ports=(9200, 3306), addresses=("10.0.0.1", "fd00::1")))
+    incoming, outgoing = text.split("  chain output")
+    both = {"tcp dport { 4567 } counter drop", "tcp sport { 4567 } counter drop"}
+    assert {line.strip() for line in incoming.splitlines() if "drop" in line} == both | {
+        "ip daddr { 10.0.0.1 } tcp dport { 3306, 9200 } counter drop",
+        "ip6 daddr { fd00::1 } tcp dport { 3306, 9200 } counter drop",
+    }
+    assert {line.strip() for line in outgoing.splitlines() if "drop" in line} == both | {
+        "ip saddr { 10.0.0.1 } tcp sport { 3306, 9200 } counter drop",
+        "ip6 saddr { fd00::1 } tcp sport { 3306, 9200 } counter drop",
+    }
+    anywhere = ruleset(request("silence", served_ports=(3306,)))
+    assert anywhere.count("drop") == 2 and "addr" not in anywhere
+
+
 def test_a_partition_drops_whatever_the_port_and_a_loss_by_chance() -> None:
     assert "    ip saddr { 10.0.0.2 } counter drop\n" in ruleset(
         request("partition", peers=("10.0.0.2",), ports=(3306,))
@@ -219,6 +235,7 @@ def test_the_table_is_deleted_only_when_it_is_there() -> None:
     "bad",
     [
         request("silence"),
+        request("silence", addresses=("10.0.0.1",)),
         request("partition", ports=(80,)),
         request("loss", ports=(80,)),
         request("loss", loss_percent=5.0),

@@ -296,6 +296,16 @@ def test_a_late_probe_convicts_only_beyond_its_own_lateness_and_by_its_ledger() 
     assert verdict(remains(probe(outage(0.28, 0.32), **late, **ledger(1))), drill)[0] == "failed"
 
 
+def test_what_makes_the_observer_late_makes_the_hosts_of_the_same_machine_late() -> None:
+    late = {"lateness_ms": {"p50": 50.0, "p99": 300.0, "max": 800.0}}
+    shared = dataclasses.replace(remains(probe(outage(4.8, 4.9), **late)), allowance=1.0)
+    assert verdict(shared)[0] == "void"
+    assert verdict(dataclasses.replace(shared, allowance=0.0))[0] == "failed"
+    assert verdict(dataclasses.replace(shared, probes=[probe(outage(4.8, 4.9))]))[0] == "failed"
+    lost = dataclasses.replace(shared, probes=[probe(outage(4.8, 4.9), **late, **ledger(1))])
+    assert verdict(lost)[0] == "failed"
+
+
 def test_an_outage_long_before_the_fault_counts_against_no_bound() -> None:
     found, reasons = verdict(remains(probe(outage(0.28, 0.32), outage(2.0, 2.1, INJECTED - 5))))
     assert found == "void"
