@@ -16,6 +16,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import
     MoveEnd,
     MoveKind,
     MovePhase,
+    MoveStorage,
     OnTimeout,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
 class Move:
     """Servers of the drill's own that are moved from one hypervisor.
 
+    With ``storage: block`` their disks are copied as well, which Nova refuses where the hosts share them.
     ``within`` is seconds for each server, and as many again after ``on_timeout: force``. ``writes`` is MiB of memory
     that the guests go on rewriting meanwhile, ``link`` MiB per second that the migration may send (0: no limit),
     ``phase`` what is waited for before it is disturbed. ``killed`` says whether the playbook is killed in the middle
@@ -38,6 +40,7 @@ class Move:
     """
 
     kind: MoveKind = MoveKind.LIVE
+    storage: MoveStorage = MoveStorage.AUTO
     destination: Destination = Destination.NAMED
     by: MovedBy = MovedBy.MODULE
     servers: int = 1
@@ -69,6 +72,7 @@ def read_move(fields: Fields) -> Move:
     usual = Move()
     move = Move(
         kind=fields.word("kind", MoveKind, "kind of migration", usual.kind),
+        storage=fields.word("storage", MoveStorage, "way of the disks", usual.storage),
         destination=fields.word("destination", Destination, "destination", usual.destination),
         by=fields.word("by", MovedBy, "way of moving", usual.by),
         servers=fields.count_or_none("servers", 1) or usual.servers,
@@ -99,6 +103,8 @@ def _check_sense(fields: Fields, move: Move) -> None:
         refuse("kind", move.kind, "live, as the playbook moves servers that run")
     if move.after_cold is AfterCold.REVERT and (move.kind, move.ends) != (MoveKind.COLD, MoveEnd.STAYED):
         refuse("after_cold", move.after_cold, "a cold migration that ends with the server where it was")
+    if move.storage is not MoveStorage.AUTO and (move.by, move.kind) != (MovedBy.MODULE, MoveKind.LIVE):
+        refuse("storage", move.storage, "auto, unless the module moves a server live")
     if move.phase is MovePhase.POST_COPY and move.on_timeout is not OnTimeout.FORCE:
         refuse("on_timeout", move.on_timeout, "force, which is how post-copy is asked for")
     if move.link and (move.by is MovedBy.PLAYBOOK or move.kind is MoveKind.COLD):

@@ -86,6 +86,14 @@ class MovePhase(enum.StrEnum):
     POST_COPY = "post_copy"
 
 
+class MoveStorage(enum.StrEnum):
+    """What becomes of the disks in a live migration: both hosts have them, they are copied, or Nova finds out."""
+
+    AUTO = "auto"
+    SHARED = "shared"
+    BLOCK = "block"
+
+
 class AfterCold(enum.StrEnum):
     """What becomes of a cold migration that has arrived."""
 
