@@ -14,54 +14,22 @@ its aim: total at most 1.05 times that of virsh, gap at most 1.1 times, by the m
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import re
-import statistics
-import subprocess
 import sys
-import tempfile
 from collections import defaultdict
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from _lab import answers, await_answers, gaps, medians, migrate_by_virsh, pinging, recorded, run, shell
+
 AIMS = {"total_s": 1.05, "gap_s": 1.1}
-PROBE = "/run/migration-benchmark"
-# The wall time of one call, without the start of a remote shell.
-VIRSH = (
-    "python3 -c 'import subprocess, time; begin = time.monotonic();"
-    ' subprocess.run("virsh migrate --live --p2p --tls --persistent --undefinesource {domain} {uri}".split(),'
-    " check=True, stdout=subprocess.DEVNULL); print(time.monotonic() - begin)'"
-)
-
-
-def ansible(host: str, module: str, arguments: str) -> dict[str, object]:
-    """The result of one module on one host."""
-    with tempfile.TemporaryDirectory() as results:
-        done = subprocess.run(
-            ["ansible", host, "-m", module, "-a", arguments, "-t", results],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        if done.returncode:
-            raise SystemExit(done.stdout + done.stderr)
-        result: dict[str, object] = json.loads((Path(results) / host).read_text(encoding="utf-8"))
-    return result
-
-
-def shell(host: str, command: str) -> str:
-    return str(ansible(host, "ansible.builtin.shell", command)["stdout"])
 
 
 def migrate(tool: str, domain: str, source: str, destination: str) -> float:
     """Seconds until the call returned."""
-    uri = f"qemu+tls://{destination}/system"
     if tool == "virsh":
-        return float(shell(source, VIRSH.format(domain=domain, uri=uri)))
-    done = ansible(source, "lifeboat.cloud.libvirt_migration", f"name={domain} destination={uri}")
+        return migrate_by_virsh(domain, source, destination)
+    uri = f"qemu+tls://{destination}/system"
+    done = run(source, "lifeboat.cloud.libvirt_migration", name=domain, destination=uri)
     return float(done["migration"]["total_s"])  # type: ignore[index]
 
 
@@ -80,14 +48,11 @@ def statistics_of(domain: str, host: str) -> dict[str, float]:
 def measured(tool: str, arguments: argparse.Namespace, source: str, destination: str) -> dict[str, float]:
     """One migration under the eyes of a client."""
     observer = arguments.hosts[0]
-    shell(observer, f"setsid ping -D -n -i 0.02 -w 120 {arguments.address} >{PROBE} & echo $! >{PROBE}.pid; sleep 0.5")
-    returned = migrate(tool, arguments.domain, source, destination)
-    shell(observer, f"sleep 0.5; kill -INT $(cat {PROBE}.pid)")
-    answers = [
-        float(stamp) for stamp in re.findall(r"^\[([0-9.]+)\] .*icmp_seq", shell(observer, f"cat {PROBE}"), re.M)
-    ]
-    gap = max(after - before for before, after in itertools.pairwise(answers))
-    found = {"returned_s": returned, "gap_s": gap, **statistics_of(arguments.domain, destination)}
+    with recorded({observer: pinging(arguments.address)}) as recordings:
+        returned = migrate(tool, arguments.domain, source, destination)
+        await_answers(observer, arguments.address)
+    before, after = gaps(answers(recordings[observer]))[0]
+    found = {"returned_s": returned, "gap_s": after - before, **statistics_of(arguments.domain, destination)}
     print(f"{tool:6} to {destination}: {found}", file=sys.stderr, flush=True)
     return found
 
@@ -106,16 +71,14 @@ def main() -> int:
     for pair in range(arguments.pairs):
         for tool in ("virsh", "module") if pair % 2 else ("module", "virsh"):
             runs[tool] += [measured(tool, arguments, here, there), measured(tool, arguments, there, here)]
-    medians = {
-        tool: {name: statistics.median(run[name] for run in each) for name in each[0]} for tool, each in runs.items()
-    }
-    ratios = {name: medians["module"][name] / medians["virsh"][name] for name in medians["virsh"]}
+    middle = medians(runs)
+    ratios = {name: middle["module"][name] / middle["virsh"][name] for name in middle["virsh"]}
     missed = [name for name, aim in AIMS.items() if ratios[name] > aim]
     if arguments.json:
-        print(json.dumps({"runs": runs, "medians": medians, "ratios": ratios, "missed": missed}, indent=1))
+        print(json.dumps({"runs": runs, "medians": middle, "ratios": ratios, "missed": missed}, indent=1))
     else:
         for name, ratio in ratios.items():
-            both = (f"{tool} {medians[tool][name]:.3f}" for tool in ("virsh", "module"))
+            both = (f"{tool} {middle[tool][name]:.3f}" for tool in ("virsh", "module"))
             print(f"{name:12} {', '.join(both)}, ratio {ratio:.3f} (at most {AIMS.get(name, '-')})")
     return 1 if missed else 0
 
