@@ -19,7 +19,7 @@ import re
 import sys
 from collections import defaultdict
 
-from _lab import answers, await_answers, gaps, medians, migrate_by_virsh, pinging, recorded, run, shell
+from _lab import answers, answers_again, gaps, medians, migrate_by_virsh, pinging, recorded, run, shell
 
 AIMS = {"total_s": 1.05, "gap_s": 1.1}
 
@@ -50,7 +50,8 @@ def measured(tool: str, arguments: argparse.Namespace, source: str, destination:
     observer = arguments.hosts[0]
     with recorded({observer: pinging(arguments.address)}) as recordings:
         returned = migrate(tool, arguments.domain, source, destination)
-        await_answers(observer, arguments.address)
+        if not answers_again(observer, arguments.address):
+            raise SystemExit(f"{arguments.domain}: found no answer at {arguments.address} after its migration")
     before, after = gaps(answers(recordings[observer]))[0]
     found = {"returned_s": returned, "gap_s": after - before, **statistics_of(arguments.domain, destination)}
     print(f"{tool:6} to {destination}: {found}", file=sys.stderr, flush=True)
