@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
@@ -126,13 +127,20 @@ def moves_of(entries: Iterable[Entry], fleet: Fleet) -> list[Move]:
 
     A server that is there already needs no move: so the same wish after an interruption is for the rest.
     """
+    return wishes_of(entries, fleet)[0]
+
+
+def wishes_of(entries: Iterable[Entry], fleet: Fleet) -> tuple[list[Move], Fleet]:
+    """The moves that somebody wishes, and the fleet whose servers of ``kind: cold`` stand still for theirs."""
     by_name: dict[str, list[str]] = {}
     for each in fleet.servers.values():
         by_name.setdefault(each.name, []).append(each.id)
     moves: dict[str, Move] = {}
+    servers = dict(fleet.servers)
     for entry in entries:
         reader = _Reader("move of", entry, {})
         server, destination = reader.text("server"), reader.text("destination")
+        kind = reader.text("kind", "live", ("live", "cold"))
         reader.nothing_else()
         called = [server] if server in fleet.servers else by_name.get(server, [])
         if len(called) != 1:
@@ -144,7 +152,11 @@ def moves_of(entries: Iterable[Entry], fleet: Fleet) -> list[Move]:
         if called[0] in moves:
             raise LifeboatError(reader.thing, "two moves of it", "one destination of each server", _CORRECT)
         moves[called[0]] = Move(called[0], source, destination)
-    return [move for move in moves.values() if move.source != move.destination]
+        if kind == "cold" and servers[called[0]].movable == "live":
+            wished = "it was wished that it moves cold"
+            servers[called[0]] = dataclasses.replace(servers[called[0]], movable="cold", reason=wished)
+    wanted = [move for move in moves.values() if move.source != move.destination]
+    return wanted, dataclasses.replace(fleet, servers=servers)
 
 
 def limits_of(entry: Entry) -> Limits:

@@ -12,6 +12,8 @@ each the median of the last nine counts, so that one odd migration changes nothi
 By the series of _migration_model a guest with D below B has sent M / (1 - D / B) bytes after many rounds. Where the
 dirty rate was measured, M follows from it; otherwise M is what was stated, if as much was sent, and D follows.
 
+A cold migration teaches how long the server is away, and how long preparing and tidying up take.
+
 Where the bytes were not measured, bandwidth and dirty rate cannot be told apart, and only seconds are compared. A copy
 that took longer than predicted means that the path carried less, a shorter one that the guest sent less. Where the
 seconds of the copy were not measured either, what the whole took longer is preparing and tidying up, and a shorter
@@ -168,10 +170,6 @@ class Estimates:
         """The median error of the total times that were predicted; None before anything was learned."""
         return statistics.median(self._errors) if self._errors else None
 
-    @property
-    def reboot_s(self) -> float:
-        return self.defaults.reboot_s
-
     def bandwidth(self, source: str, destination: str) -> float:
         """The share of the hosts' bandwidth that a migration between them gets."""
         return self._of_pair("bandwidth", source, destination, 1.0)
@@ -181,6 +179,14 @@ class Estimates:
 
     def setup_s(self, source: str, destination: str) -> float:
         return self._of_pair("setup_s", source, destination, self.defaults.setup_s)
+
+    def cold_setup_s(self, source: str, destination: str) -> float:
+        """Seconds of a cold migration in which the server still runs, or runs again."""
+        return self._of_pair("cold_setup_s", source, destination, self.defaults.setup_s)
+
+    def reboot_s(self, source: str, destination: str) -> float:
+        """Seconds without the server in a cold migration, apart from the copying of its disks."""
+        return self._of_pair("reboot_s", source, destination, self.defaults.reboot_s)
 
     def guest(self, server: Server) -> Learned:
         memory = self._median("memory", server.id, server.memory)
@@ -205,9 +211,10 @@ class Estimates:
         return statistics.median(samples) if samples else default
 
     def _take(self, seen: Outcome) -> None:
-        if seen.mode not in _LIVE:
-            return
         pair = f"{seen.source} -> {seen.destination}"
+        if seen.mode not in _LIVE:
+            self._take_cold(seen, pair)
+            return
         told = _told(seen)
         for what, value, bounds, before in (
             ("bandwidth", told.share, _BANDWIDTH_SHARE, seen.carried_share),
@@ -219,6 +226,21 @@ class Estimates:
         if seen.mode == "pre-copy":
             self._add("memory", seen.server, told.memory, _RATE, seen.memory)
             self._add("dirty_rate", seen.server, told.dirty_rate, _RATE, seen.dirty_rate)
+
+    def _take_cold(self, seen: Outcome, pair: str) -> None:
+        """Of a server that ran; without a measured downtime all that took longer is its stop and start."""
+        disk_s, assumed_setup = seen.copy_s or 0.0, seen.total_s - seen.downtime_s
+        if seen.mode != "cold" or not seen.downtime_s:
+            return
+        down = seen.measured_downtime_s
+        setup = None if down is None else seen.measured_total_s - down
+        reboot = (seen.measured_total_s - assumed_setup if down is None else down) - disk_s
+        for what, value, before in (
+            ("cold_setup_s", setup, self.defaults.setup_s),
+            ("reboot_s", reboot, self.defaults.reboot_s),
+        ):
+            self._add(what, pair, value, _SECONDS, before)
+            self._add(what, "", value, _SECONDS)
 
     def _add(
         self, what: str, subject: str, value: float | None, bounds: tuple[float, float], before: float | None = None

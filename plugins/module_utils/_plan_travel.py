@@ -85,16 +85,18 @@ class Travel:
         """How the move is best made, or LifeboatError when none of the modes that are allowed ends."""
         server = self.fleet.servers[move.server]
         path = self._path(move, self._bandwidth(move, shared=False))
-        fixed = self.estimates.setup_s(move.source, move.destination)
+        pair = move.source, move.destination
+        fixed, cold_fixed = self.estimates.setup_s(*pair), self.estimates.cold_setup_s(*pair)
         if not server.running or server.movable == "cold":
             best = cold(self._guest(server), self._path_of(server, path), server.local_disk)
+            fixed = cold_fixed
             return Trip(
                 move, "cold", False, server.local_disk, best.total_s + fixed, fixed + self._reboot(server, path)
             )
         best = self._choose(self._guest(server), path)
         if best.mode == "cold":
             seconds = server.local_disk / path.bandwidth + path.reboot_s
-            return Trip(move, "cold", False, server.local_disk, seconds + fixed, fixed + path.reboot_s)
+            return Trip(move, "cold", False, server.local_disk, seconds + cold_fixed, cold_fixed + path.reboot_s)
         disk_s = server.local_disk / path.bandwidth
         return Trip(
             move,
@@ -140,7 +142,7 @@ class Travel:
 
     def _path(self, move: Move, bandwidth: float) -> Path:
         pair = move.source, move.destination
-        return Path(bandwidth * self.factor(move), self.estimates.switch_s(*pair), self.estimates.reboot_s)
+        return Path(bandwidth * self.factor(move), self.estimates.switch_s(*pair), self.estimates.reboot_s(*pair))
 
     def _path_of(self, server: Server, path: Path) -> Path:
         return Path(path.bandwidth, path.switch_s, self._reboot(server, path))

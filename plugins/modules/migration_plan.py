@@ -43,7 +43,9 @@ options:
     type: list
     elements: str
   moves:
-    description: The moves that are wished, each with C(server), its id or its only name, and C(destination).
+    description:
+      - The moves that are wished, each with C(server), its id or its only name, and C(destination).
+      - With C(kind=cold) a server that runs is stopped for its move, which O(policy) has to allow.
     type: list
     elements: dict
   tolerance:
@@ -199,7 +201,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import OPENSTACK_OPTIONS, opened
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan import Goal, make_plan, plan_json
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, moves_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, wishes_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import PLANNING_OPTIONS, planning_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
@@ -264,11 +266,11 @@ def fleet(params: dict[str, t.Any]) -> Fleet:
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     planning = planning_of(params, module.warn)
-    of = fleet(params)
+    moves, of = wishes_of(params["moves"] or (), fleet(params))
     goal = Goal(
         params["goal"],
         tuple(params["drain"] or ()),
-        tuple(moves_of(params["moves"] or (), of)),
+        tuple(moves),
         params["tolerance"],
         params["ceiling"],
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, limits_of, moves_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, limits_of, moves_of, wishes_of
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, fleet, host, server
 
 
@@ -49,6 +49,7 @@ def test_entries_that_cannot_be_are_refused(hosts, servers, message):
         ([{"server": "twin", "destination": "cmp2"}], "2 servers of this name: t1, t2"),
         ([{"server": "web", "destination": "cmp2"}, {"server": "web", "destination": "cmp3"}], "two moves of it"),
         ([{"server": "web"}], "no destination"),
+        ([{"server": "web", "destination": "cmp2", "kind": "warm"}], "one of live, cold"),
     ],
 )
 def test_moves_that_cannot_be_are_refused(moves, message):
@@ -62,6 +63,13 @@ def test_a_server_that_is_there_already_needs_no_move():
     wished = [{"server": "web", "destination": "cmp1"}, {"server": "mail", "destination": "cmp1"}]
     [move] = moves_of(wished, fleet(3, [server("web", "cmp1"), server("mail", "cmp2")]))
     assert move.server == "mail"
+
+
+def test_a_server_that_is_wished_to_move_cold_stands_still_for_it():
+    wished = [{"server": "web", "destination": "cmp2", "kind": "cold"}, {"server": "mail", "destination": "cmp1"}]
+    moves, of = wishes_of(wished, fleet(3, [server("web", "cmp1"), server("mail", "cmp2")]))
+    assert [move.server for move in moves] == ["web", "mail"]
+    assert [each.movable for each in of.servers.values()] == ["cold", "live"]
 
 
 def test_limits_below_one_or_unknown_are_refused():

@@ -58,6 +58,20 @@ def test_what_was_learned_before_is_not_learned_twice():
     assert Estimates([outcome_of(again)]).bandwidth("cmp1", "cmp2") == pytest.approx(0.25)
 
 
+def test_a_cold_migration_teaches_how_long_the_server_is_away():
+    cold = {"assumed": {"downtime_s": 30.0, "total_s": 35.0}}
+    seen = Estimates([outcome_of(entry("cold", **cold, transferred=None, copy_s=None, downtime_s=42.0, total_s=50.0))])
+    assert (seen.reboot_s("cmp1", "cmp2"), seen.cold_setup_s("cmp1", "cmp2")) == (42, 8)
+    seen = Estimates([outcome_of(entry("cold", **cold, transferred=None, copy_s=None, downtime_s=None, total_s=50.0))])
+    assert (seen.reboot_s("cmp8", "cmp9"), seen.cold_setup_s("cmp8", "cmp9")) == (45, 5)
+    assert (seen.setup_s("cmp1", "cmp2"), seen.switch_s("cmp1", "cmp2")) == (5, 0.2)
+
+
+def test_a_stopped_server_teaches_nothing_of_starting_one():
+    stopped = entry("cold", assumed={"downtime_s": 0.0, "total_s": 5.0}, downtime_s=None, total_s=9.0)
+    assert Estimates([outcome_of(stopped)]).reboot_s("cmp1", "cmp2") == 30
+
+
 def test_one_odd_migration_changes_nothing_and_a_lasting_change_is_learned():
     usual, odd = outcome_of(entry(copy_s=10.0)), outcome_of(entry(copy_s=200.0))
     assert Estimates([usual, usual, odd, usual]).bandwidth("cmp1", "cmp2") == pytest.approx(1.0)
