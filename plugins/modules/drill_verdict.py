@@ -72,8 +72,8 @@ options:
     description:
       - Seconds by which every bound on a time, and the longest predicted outage, may be exceeded before the drill is
         C(failed). For machines that are busy with other work; the report shows the bounds and the prediction unchanged.
-      - When it is set, the observer is taken to share its machine with the hosts of the cloud. What made a probe late has
-        then held up the hosts as well, and the times that it saw are C(void), however long.
+      - When it is set, the observer is taken to share its machine with the hosts of the cloud. What made a probe late
+        has then held up the hosts as well, and the times that it saw are C(void), however long.
     type: float
     default: 0.0
   started_at:
