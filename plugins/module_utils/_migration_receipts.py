@@ -15,6 +15,8 @@ from pathlib import Path
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import Step
     from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import Journey
 
@@ -64,4 +66,26 @@ def receipt_of(step: Step, found: str = "", journey: Journey | None = None) -> J
         "timeline": [dataclasses.asdict(state) for state in seen.timeline] if seen else [],
         "phases": [dataclasses.asdict(event) for event in seen.phases] if seen else [],
         "warnings": seen.warnings if seen else [],
+    }
+
+
+def receipt_of_result(result: Mapping[str, t.Any], step: Mapping[str, t.Any], began: str) -> Json:
+    """The receipt of a step from what server_migration or server_evacuation returned, asked for at ``began``."""
+    failed = bool(result.get("failed"))
+    mode, arrived = step["mode"], (result.get("server") or {}).get("host")
+    return {
+        "server": step["server"],
+        "name": step.get("name", step["server"]),
+        "kind": mode if mode in ("cold", "evacuation") else "live",
+        "planned": dict(step),
+        "moved": not failed,
+        "found": str(result.get("found") or result.get("msg") or "no reason") if failed else "",
+        "source": step["source"],
+        "destination": (None if failed else arrived) or step.get("destination"),
+        "began": began,
+        "seconds": result.get("seconds"),
+        "transferred": result.get("transferred") or {},
+        "timeline": result.get("timeline") or [],
+        "phases": result.get("phases") or [],
+        "warnings": [str(each) for each in result.get("warnings") or []],
     }
