@@ -6,7 +6,8 @@
 Usage: python3 tests/benchmarks/drills.py [--runs N] [--reports DIRECTORY] [DRILL...]
 
 Reads report.json of the N latest runs (default 5) and prints, for each probe of each drill, how often it was measured
-and the minimum, median and maximum of the longest outage in seconds (upper ends), beside the bound and the limit.
+and the minimum, median and maximum of the longest outage in seconds (upper ends), beside the bound and the limit; then,
+of the drills that move servers, the seconds that the planner foretold beside those that were measured.
 Runs of a drill whose verdict is void, missed or refused have measured nothing and are left out, and so are rehearsals.
 """
 
@@ -39,6 +40,32 @@ def measured(reports: Path, runs: int) -> dict[tuple[str, str], list[tuple[float
     return found
 
 
+def moved(reports: Path, runs: int) -> list[tuple[str, float, float]]:
+    """Drill, predicted and measured seconds of each move that was foretold, in the order of the runs."""
+    found = []
+    for report in sorted(reports.glob("[0-9]*/report.json"))[-runs:]:
+        run = json.loads(report.read_text(encoding="utf-8"))
+        for entry in run["drills"]:
+            move = entry.get("move")
+            if run["environment"].get("rehearsal") or entry["verdict"] not in MEASURED or not move:
+                continue
+            if move["predicted_s"] is not None and move["measured_s"] is not None:
+                found.append((entry["name"], move["predicted_s"], move["measured_s"]))
+    return found
+
+
+def show_moves(moves: list[tuple[str, float, float]]) -> None:
+    """The second table, and the median error as a share of what was measured."""
+    if not moves:
+        return
+    print("\n| drill | predicted | measured | error |\n|---|---|---|---|")
+    errors = []
+    for drill, predicted, took in moves:
+        errors.append(abs(predicted - took) / took)
+        print(f"| {drill} | {predicted:.1f} | {took:.1f} | {errors[-1]:.0%} |")
+    print(f"\nMedian error {statistics.median(errors):.0%} of {len(errors)} moves.")
+
+
 def text(value: float | None) -> str:
     """A figure in seconds, or nothing."""
     return "" if value is None else f"{value:.3f}"
@@ -60,6 +87,8 @@ def main() -> None:
         spread = (min(outages), statistics.median(outages), max(outages))
         cells = [drill, probe, str(len(outages)), *map(text, spread), text(bound), text(limit)]
         print(f"| {' | '.join(cells)} |")
+    moves = moved(chosen.reports, chosen.runs)
+    show_moves([move for move in moves if not chosen.drill or move[0] in chosen.drill])
 
 
 if __name__ == "__main__":
