@@ -2,7 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection.
-"""What became of each server, as plain values, and the file that keeps them whatever becomes of the run."""
+"""What became of each server, as plain values, and the file that keeps them whatever becomes of the run.
+
+Before a migration is asked for, the file gets a line that says so. What has no receipt after it is owed one by whoever
+goes on.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,14 @@ from pathlib import Path
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import Step
     from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import Journey
 
 Json = dict[str, t.Any]
+# In so many files it is looked for what is owed, the newest.
+_FILES = 20
 
 
 class ReceiptFile:
@@ -46,6 +52,38 @@ class ReceiptFile:
         except OSError as error:
             expected, remedy = "a file that can be written", "Make room, and run it again."
             raise LifeboatError(f"receipts {self._path}", str(error), expected, remedy) from error
+
+
+def owed(directory: Path) -> list[Json]:
+    """What was asked for and has no receipt, as the files of ``directory`` tell in the order of their names.
+
+    Of each server it is what was asked for last.
+    """
+    found: dict[str, tuple[Json, Json]] = {}
+    for file in sorted(directory.glob("*.jsonl"))[-_FILES:]:
+        for entry, way in _entries(file):
+            if "asked" in entry:
+                found[way["server"]] = entry, way
+            elif found.get(way["server"], (None, None))[1] == way:
+                del found[way["server"]]
+    return [entry for entry, _way in found.values()]
+
+
+def _entries(file: Path) -> Iterator[tuple[Json, Json]]:
+    """The lines with their server, source and destination; what is not of a migration, or broken off, is left out."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                of = entry["step"] if "asked" in entry else entry
+                yield entry, {name: of[name] for name in ("server", "source", "destination")}
+            except (ValueError, TypeError, KeyError):
+                continue
+
+
+def asked_of(step: Step, moment: str) -> Json:
+    """The line that says that a step is asked for now."""
+    return {"asked": moment, "step": step.planned}
 
 
 def receipt_of(step: Step, found: str = "", journey: Journey | None = None) -> Json:

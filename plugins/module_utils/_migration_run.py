@@ -5,8 +5,9 @@
 """Carries out a plan of migrations, many at a time, from one process.
 
 Nothing is remembered between two calls but what the caller gives back: where each server is, and what is under way, is
-read from the cloud. Which moves may begin is decided by Dispatch, how one goes by its Journey. In memory is what is
-under way; the records of all migrations are never read, only the latest.
+read from the cloud. What was asked for is written down, but only so that each migration gets its receipt. Which moves
+may begin is decided by Dispatch, how one goes by its Journey. In memory is what is under way; the records of all
+migrations are never read, only the latest.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from functools import partial
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import ComputeService, read_services
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import receipt_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import asked_of, receipt_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_records
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import NOTES, elsewhere
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_survey import asked, latest_by_server, survey
@@ -75,9 +76,11 @@ class Rules:
             server=step.move.server,
             host=step.move.destination,
             kind=step.kind,
+            # What somebody else began is theirs to end.
+            after_cold="confirm" if step.own else "leave",
             timeout_s=max(step.seconds * self.times, self.least_s),
             # What runs on its destination already can only go on.
-            on_timeout="force" if step.mode == "post-copy" else self.on_timeout,
+            on_timeout="leave" if not step.own else "force" if step.mode == "post-copy" else self.on_timeout,
         )
 
 
@@ -85,9 +88,19 @@ class Run:
     """``left`` are the steps that have not ended, in their order; ``actions`` and ``receipts`` are of this run."""
 
     def __init__(
-        self, cloud: Cloud, steps: Iterable[Step], planning: Planning, rules: Rules, keep: Callable[[Json], None]
+        self,
+        cloud: Cloud,
+        steps: Iterable[Step],
+        planning: Planning,
+        rules: Rules,
+        keep: Callable[[Json], None],
+        *,
+        begins: bool = True,
     ) -> None:
-        """``keep`` gets each receipt as soon as there is one."""
+        """``keep`` gets what is asked for, before it is, and each receipt as soon as there is one.
+
+        Without ``begins`` only what is under way is watched.
+        """
         self.left = {step.move: step for step in steps}
         self.receipts: list[Json] = []
         self._compute = cloud.compute
@@ -103,6 +116,8 @@ class Run:
             del self.left[move]
         for move, found in seen.lost.items():
             self._note(self.left[move], found)
+        if not begins:
+            self.left = {move: step for move, step in self.left.items() if move in self._going}
         self._layout = Layout(seen.fleet)
         waiting = [move for move in self.left if move not in self._going]
         alone = [move for move, step in self.left.items() if step.alone]
@@ -170,6 +185,8 @@ class Run:
 
     def remaining(self) -> Json:
         """What is still to be expected, in seconds and bytes."""
+        if not self.left:
+            return {"seconds": 0.0, "bytes": 0, "moves": 0}
         sent = {move: _sent(journey) for move, journey in self._journeys.items()}
         fleet = self._fleet_now()
         travel = Travel(fleet, self._planning.limits, self._planning.policy, self._planning.estimates)
@@ -237,6 +254,7 @@ class Run:
         if self._services is None:
             self._services = asked(partial(read_services, self._compute))
         refuse(server, journey.wanted, self._services)
+        self._keep(asked_of(step, journey.receipt.began_at))
         journey.begin(record.id for record in own)
         return journey
 

@@ -27,7 +27,8 @@ NOTES = "so_far"
 class Step:
     """A move of the plan; ``planned`` is the plan's own entry, ``notes`` what an earlier call saw of its journey.
 
-    ``seconds`` and ``size``, in bytes, are predictions; ``stops``: a server that runs is stopped for it.
+    ``seconds`` and ``size``, in bytes, are predictions; ``stops``: a server that runs is stopped for it; ``own``: it
+    was asked for by a run, and not by somebody else.
     """
 
     move: Move
@@ -39,6 +40,7 @@ class Step:
     size: float
     planned: Json
     notes: Json | None
+    own: bool = True
 
     def __str__(self) -> str:
         return f"server {self.name}"

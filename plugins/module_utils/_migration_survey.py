@@ -19,6 +19,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps im
     steps_done,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import asked_again
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import GRACE_S
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import TASKS, gone
@@ -29,7 +30,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record
     from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import Step
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Cloud, Service
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet, Move
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Move
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import Planning
 
     Answer = t.TypeVar("Answer")
@@ -74,6 +75,8 @@ def survey(
         place = None if record is None else step_of_record(chain, record)
         if record is not None and place is not None:
             going[chain[place].move] = record
+    if not chains:
+        return Survey(Fleet({}, {}), going)
     found = Survey(_fleet(cloud, planning, {move: steps[move] for move in going}), going)
     for chain in chains.values():
         try:

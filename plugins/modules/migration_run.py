@@ -22,6 +22,8 @@ description:
   - With O(slice) it returns in between, to be called again with RV(steps).
   - At SIGTERM and SIGINT nothing begins any more, and the module returns. What Nova is about it goes on with; the next
     call watches it further.
+  - With O(adopt) it begins nothing and sees to its end what is under way already, of a run that was interrupted or of
+    somebody else.
 extends_documentation_fragment:
   - lifeboat.cloud._openstack
   - lifeboat.cloud._planning
@@ -30,13 +32,25 @@ options:
   steps:
     description:
       - The steps, as RV(lifeboat.cloud.migration_plan#module:steps), or RV(steps) of an earlier call.
+      - Needed without O(adopt), and not to be given with it.
     type: list
     elements: dict
-    required: true
+  adopt:
+    description:
+      - Instead of making steps, watch to its end what Nova moves just now, and leave its receipt.
+      - What a run has asked for that was interrupted before it could leave a receipt gets that now, also where the
+        migration has ended since. The files C(*.jsonl) beside O(receipts), in the order of their names, tell what that
+        is. What somebody else has begun, and what such a run began on another control node, is neither aborted nor
+        confirmed; when it takes longer than O(patience) it is noted as failed.
+      - A receipt that somebody else has left meanwhile, such as a module that has outlived its playbook, is not left a
+        second time.
+    type: bool
+    default: false
   receipts:
     description:
       - A file to which the receipt of each step is added as soon as it has ended, each a line in JSON. Its directory
         has to exist.
+      - Before a migration is asked for, a line with C(asked), the moment, and C(step) is added, for O(adopt).
     type: path
     required: true
   slice:
@@ -80,13 +94,20 @@ EXAMPLES = r"""
     limits: {outgoing: 2, incoming: 2, total: 10}
   register: plan
 
+- name: See what is under way to its end
+  lifeboat.cloud.migration_run:
+    cloud: admin
+    assumed: {bandwidth: 1.25e9}
+    adopt: true
+    receipts: /var/log/migrations/2026-11-22.jsonl
+
 - name: Empty it
   lifeboat.cloud.migration_run:
     cloud: admin
     assumed: {bandwidth: 1.25e9}
     limits: {outgoing: 2, incoming: 2, total: 10}
     steps: "{{ plan.steps }}"
-    receipts: /var/log/migrations.jsonl
+    receipts: /var/log/migrations/2026-11-22.jsonl
   register: run
   failed_when: run.receipts | rejectattr('moved') | length > 0
 """
@@ -117,7 +138,9 @@ receipts:
     server: {description: The server's id., type: str, sample: 6ae5427f-1e23-4421-bcbb-62e23108745f}
     name: {description: Its name., type: str, sample: web-1}
     kind: {description: V(live) or V(cold)., type: str, sample: live}
-    planned: {description: The step as it was given., type: dict}
+    planned:
+      description: The step as it was given. Of what somebody else has begun only where from, where to and how.
+      type: dict
     moved: {description: Whether it is at its destination., type: bool, sample: true}
     found: {description: Why it is not; empty when it is., type: str, sample: ""}
     source: {description: Where it was., type: str, sample: cmp1}
@@ -172,9 +195,11 @@ remaining:
 """
 
 import typing as t
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_adoption import adopted, still_owed
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import ReceiptFile
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_run import Rules, Run
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import steps_of
@@ -184,13 +209,18 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_RULES,
     opened,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import PLANNING_OPTIONS, planning_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import (
+    PLANNING_OPTIONS,
+    Planning,
+    planning_of,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._stop_signals import StopSignals
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **OPENSTACK_OPTIONS,
     **PLANNING_OPTIONS,
-    "steps": {"type": "list", "elements": "dict", "required": True},
+    "steps": {"type": "list", "elements": "dict"},
+    "adopt": {"type": "bool", "default": False},
     "receipts": {"type": "path", "required": True},
     "slice": {"type": "float"},
     "patience": {
@@ -206,25 +236,49 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     if params["slice"] is not None and params["slice"] <= 0:
         raise LifeboatError("slice", f"{params['slice']:g} s", "more than 0", "Leave it out to wait for all steps.")
-    steps, planning = steps_of(params["steps"]), planning_of(params, module.warn)
-    keep = (lambda _receipt: None) if module.check_mode else ReceiptFile(params["receipts"]).add
+    if params["adopt"] and params["steps"] is not None:
+        raise LifeboatError("steps", "steps to make with adopt", "one of both", "Adopt, plan, then make the steps.")
+    planning = planning_of(params, module.warn)
     rules = Rules(params["patience"]["times"], params["patience"]["least"], params["on_timeout"])
+    if params["adopt"]:
+        return adopt(module, planning, rules)
+    steps = steps_of(params["steps"])
+    keep = _forget if module.check_mode else ReceiptFile(params["receipts"]).add
     with opened(params) as cloud, StopSignals() as signals:
         run = Run(cloud, steps, planning, rules, keep)
         if not module.check_mode:
             run.go(params["slice"], signals.seen)
-        return result_of(run, run.foretold() if module.check_mode else run.actions, signals.seen())
+        actions = run.foretold() if module.check_mode else run.actions
+        return result_of(run, actions, signals.seen()) | {"receipts": run.receipts, "steps": run.steps()}
+
+
+def adopt(module: AnsibleModule, planning: Planning, rules: Rules) -> dict[str, t.Any]:
+    """See what is under way to its end."""
+    params, directory = module.params, Path(module.params["receipts"]).parent
+    file = None if module.check_mode else ReceiptFile(params["receipts"])
+    receipts: list[dict[str, t.Any]] = []
+    with opened(params) as cloud, StopSignals() as signals:
+        steps = adopted(cloud.compute, directory, rules)
+        run = Run(cloud, steps, planning, rules, _forget, begins=False)
+        if file:
+            run.go(params["slice"], signals.seen)
+            receipts = still_owed(run.receipts, steps, directory)
+            for receipt in receipts:
+                file.add(receipt)
+        return result_of(run, run.actions, signals.seen()) | {"receipts": receipts, "steps": []}
+
+
+def _forget(_entry: dict[str, t.Any]) -> None:
+    """In place of a file where nothing is to be written yet."""
 
 
 def result_of(run: Run, actions: list[str], interrupted: bool) -> dict[str, t.Any]:
-    """What the module returns."""
+    """What the module returns beside receipts and steps."""
     return {
         "changed": bool(actions),
         "actions": actions,
         "finished": not run.left,
         "interrupted": interrupted,
-        "receipts": run.receipts,
-        "steps": run.steps(),
         "under_way": run.under_way(),
         "remaining": run.remaining(),
         "diff": {"before": "", "after": "".join(f"{each}\n" for each in actions)},
@@ -232,7 +286,8 @@ def result_of(run: Run, actions: list[str], interrupted: bool) -> dict[str, t.An
 
 
 def main() -> None:
-    run_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **OPENSTACK_RULES), work)
+    rules = {**OPENSTACK_RULES, "required_if": [("adopt", False, ("steps",))]}
+    run_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **rules), work)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ class Play:
 
 
 def play(playbook: str, *arguments: str, inventory: Path | None = None, check: bool = True) -> Play:
-    """Run a playbook of the collection; ``check`` fails the test when it fails."""
-    command = ["ansible-playbook", f"lifeboat.cloud.{playbook}", *arguments]
+    """Run a playbook of the collection, or one that is a file; ``check`` fails the test when it fails."""
+    command = ["ansible-playbook", playbook if playbook.endswith(".yml") else f"lifeboat.cloud.{playbook}", *arguments]
     if inventory:
         command += ["-i", str(inventory)]
     done = subprocess.run(

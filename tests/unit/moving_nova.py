@@ -64,7 +64,8 @@ class MovingNova:
     """``script``: what happens after a request to move; ``destination``: what the scheduler chooses.
 
     ``scripts`` has other ones for single servers, by id. With ``goes_by_lists`` what happens to all servers goes one
-    step on with each list of records instead, and ``at_list`` is called before, with its number.
+    step on with each list of records instead, and ``at_list`` is called before, with its number. ``created`` is when a
+    record was, by its number.
     """
 
     def __init__(self, *servers):
@@ -77,6 +78,7 @@ class MovingNova:
         self.scripts = {}
         self.goes_by_lists, self.lists = False, 0
         self.at_list = lambda number: None
+        self.created = lambda number: FIRST + timedelta(seconds=number)
 
     def answer(self, call, rest):
         """Status and body, or None for what is not about servers that move."""
@@ -192,7 +194,7 @@ class MovingNova:
             "status": "accepted",
             "source_compute": server.host,
             "dest_compute": destination,
-            "created_at": f"{(FIRST + timedelta(seconds=number)).isoformat()}.000000",
+            "created_at": self.created(number).isoformat(timespec="microseconds"),
             "updated_at": None,
         }
         self.records.insert(0, server.record)

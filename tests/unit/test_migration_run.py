@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import json
 import os
 import signal
 from collections import Counter
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _migration_run, _server_journey
+from ansible_collections.lifeboat.cloud.plugins.module_utils import (
+    _migration_adoption,
+    _migration_run,
+    _server_journey,
+)
 from ansible_collections.lifeboat.cloud.plugins.modules import migration_plan, migration_run
 from ansible_collections.lifeboat.cloud.tests.unit import moving_nova
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import Call, CloudApi, hypervisor, inventory, service
@@ -42,6 +48,8 @@ def build(cloud, hosts, servers, vcpus=64):
 def nova(cloud, monkeypatch):
     """web-1 to web-3 on cmp1, cmp2 and cmp3 without servers, and waits in steps of 1 ms."""
     monkeypatch.setattr(_migration_run, "_PAUSE_S", (0.001, 0.001))
+    monkeypatch.setattr(_migration_adoption, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(_migration_adoption, "_LATER_S", 0.001)
     monkeypatch.setattr(_server_journey, "_LATE_S", 0.05)
     monkeypatch.setattr(_server_journey, "GRACE_S", 0.5)
     return build(cloud, ("cmp1", "cmp2", "cmp3"), [Moving(f"web-{each}", f"web-{each}", "cmp1") for each in (1, 2, 3)])
@@ -57,20 +65,24 @@ def step(server, source="cmp1", destination="cmp2", mode="pre-copy", **values):
 def run(nova, tmp_path):
     """Runs the module; each run's receipts are in a file of their own unless ``file`` says otherwise."""
 
-    def start(steps, check=False, file="run", **options):
+    def start(steps=None, check=False, file="run", **options):
         nova.calls.clear()
         given = {"assumed": ASSUMED, "shared_storage": "ceph", "limits": {"outgoing": 9, "incoming": 9}}
+        given |= {"adopt": True} if steps is None else {"steps": steps}
         path = tmp_path / f"{file}.jsonl"
-        return run_module(
-            migration_run.main, check, **{**nova.options, **given, "steps": steps, "receipts": str(path), **options}
-        )
+        return run_module(migration_run.main, check, **{**nova.options, **given, "receipts": str(path), **options})
 
     return start
 
 
+def lines(tmp_path):
+    """What all files tell."""
+    return [json.loads(line) for path in sorted(tmp_path.glob("*.jsonl")) for line in path.read_text().splitlines()]
+
+
 def kept(tmp_path):
     """The receipts of all files."""
-    return [json.loads(line) for path in sorted(tmp_path.glob("*.jsonl")) for line in path.read_text().splitlines()]
+    return [each for each in lines(tmp_path) if "asked" not in each]
 
 
 def requests(nova):
@@ -87,6 +99,31 @@ def stop_at(nova, *numbers):
             os.kill(os.getpid(), signal.SIGTERM)
 
     nova.moving.at_list = come
+
+
+class KilledError(BaseException):
+    """The process is not there any more."""
+
+
+@pytest.fixture
+def killed(nova, run, monkeypatch):
+    """Runs the module until it is killed at a look, over a Nova whose clock is the control node's."""
+    nova.moving.created = lambda _number: datetime.now(UTC).replace(tzinfo=None)
+
+    def start(steps, look, **options):
+        looks, see = itertools.count(1), _migration_run.Run._look
+
+        def come(self):
+            if next(looks) == look:
+                raise KilledError
+            return see(self)
+
+        with monkeypatch.context() as patch, contextlib.suppress(KilledError):
+            patch.setattr(_migration_run.Run, "_look", come)
+            run(steps, **options)
+        return requests(nova)
+
+    return start
 
 
 def test_a_plan_is_foretold_and_carried_out_and_the_second_run_does_nothing(nova, run, tmp_path):
@@ -284,6 +321,112 @@ def test_an_interrupted_run_is_gone_on_with(nova, run, tmp_path, looks):
     assert {each.status for each in nova.moving.servers.values()} == {"ACTIVE"}
 
 
+@pytest.mark.parametrize("unseen", [0, 20], ids=["still under way", "ended unseen"])
+@pytest.mark.parametrize("look", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_each_server_has_one_receipt_although_a_run_was_killed(nova, run, killed, tmp_path, look, unseen):
+    steps = [step("web-1"), step("web-2", mode="cold"), step("web-3")]
+    asked = killed(steps, look, limits={"outgoing": 2, "incoming": 2})
+    for _ in range(unseen):
+        nova.moving.list_once_more()
+    seen = run(file="second")
+    assert requests(nova) == {} and seen["finished"] and seen["steps"] == []
+    assert run(steps, file="second")["finished"]
+    assert asked + requests(nova) == {"web-1": 1, "web-2": 1, "web-3": 1}
+    receipts = kept(tmp_path)
+    assert sorted((each["server"], each["moved"]) for each in receipts) == [(f"web-{each}", True) for each in (1, 2, 3)]
+    assert [list(each) for each in receipts] == [KEYS] * 3
+    assert {each["server"]: each["planned"] for each in receipts} == {each["server"]: each for each in steps}
+    assert {each.status for each in nova.moving.servers.values()} == {"ACTIVE"}
+    again = run(file="third")
+    assert again["receipts"] == [] and not again["changed"] and not (tmp_path / "third.jsonl").exists()
+
+
+def test_check_mode_adopts_nothing(nova, run, killed, tmp_path):
+    killed([step("web-1"), step("web-2", mode="cold")], 3)
+    before = lines(tmp_path)
+    would = run(check=True, file="second")
+    assert not would["changed"] and would["receipts"] == [] and not would["finished"] and lines(tmp_path) == before
+    assert run(check=True, receipts=str(tmp_path / "none" / "run.jsonl"))["finished"]
+
+
+def test_what_was_asked_for_is_written_down_before_it_is(nova, run, tmp_path):
+    nova.moving.script["live"] = None
+    noted = step("web-1")
+    run([noted], file="first")
+    (asked, receipt) = lines(tmp_path)
+    assert asked["step"] == noted and receipt["server"] == "web-1" and not receipt["moved"]
+    (tmp_path / "first.jsonl").write_text(f'{json.dumps(asked)}\n{{"asked": "20\nno line of ours\n[]\n')
+    # It never reached Nova.
+    adopted = run(file="second")
+    assert adopted["finished"] and adopted["receipts"] == [] and requests(nova) == {}
+
+
+def test_one_that_is_asked_for_without_a_record_yet_is_waited_for(nova, run, killed, tmp_path):
+    killed([step("web-1")], 1)
+    records, nova.moving.records = nova.moving.records, []
+
+    def write(number, begun=nova.moving.lists):
+        if number == begun + 3:
+            nova.moving.records = records
+
+    nova.moving.at_list = write
+    (receipt,) = run(file="second")["receipts"]
+    assert receipt["moved"] and receipt["server"] == "web-1" and kept(tmp_path) == [receipt]
+
+
+def test_a_failure_that_nobody_saw_has_its_receipt(nova, run, killed, tmp_path):
+    nova.moving.script["live"] = moving_nova.LIVE_FAILS
+    killed([step("web-1")], 2)
+    for _ in range(5):
+        nova.moving.list_once_more()
+    (receipt,) = run(file="second")["receipts"]
+    assert not receipt["moved"] and "No valid host" in receipt["found"] and kept(tmp_path) == [receipt]
+
+
+def test_a_module_that_outlives_its_playbook_leaves_the_receipt_itself(nova, run, killed, tmp_path):
+    killed([step("web-1")], 2)
+    theirs = {"server": "web-1", "source": "cmp1", "destination": "cmp2", "moved": True}
+
+    def leave(_number):
+        if nova.moving.servers["web-1"].host == "cmp2" and not kept(tmp_path):
+            with (tmp_path / "run.jsonl").open("a") as file:
+                file.write(f"{json.dumps(theirs)}\n")
+
+    nova.moving.at_list = leave
+    assert run(file="second")["receipts"] == [] and kept(tmp_path) == [theirs]
+
+
+def test_what_somebody_else_moves_is_watched_and_left_to_them(nova, run):
+    for number, (kind, script) in enumerate(
+        [("live", moving_nova.LIVE), ("cold", moving_nova.COLD), ("live", moving_nova.LIVE_STUCK)], 1
+    ):
+        server = nova.moving.servers[f"web-{number}"]
+        nova.moving.scripts[server.id] = script
+        server.task = {"live": "migrating", "cold": "resize_prep"}[kind]
+        nova.moving.begin(server, kind, "cmp3")
+    # Nova chooses late.
+    record = nova.moving.servers["web-1"].record
+    record["dest_compute"] = None
+
+    def choose(number):
+        record["dest_compute"] = "cmp3" if number > 2 else None
+
+    nova.moving.at_list = choose
+    done = run(patience={"least": 0.2})
+    found = {each["server"]: each for each in done["receipts"]}
+    assert [(each["moved"], each["kind"]) for _, each in sorted(found.items())] == [
+        (True, "live"),
+        (True, "cold"),
+        (False, "live"),
+    ]
+    planned = {"server": "web-1", "name": "web-1", "source": "cmp1", "destination": "cmp3", "mode": "live"}
+    assert found["web-1"]["planned"] == planned and found["web-2"]["timeline"][-1]["server"] == "VERIFY_RESIZE"
+    assert "running" in found["web-3"]["found"] and not done["changed"]
+    assert {call.method for call in nova.calls} == {"GET"}
+    # The one that waits and the one that is stuck are as they were.
+    assert len(run(patience={"least": 0.05})["receipts"]) == 1
+
+
 def test_one_that_somebody_moves_elsewhere_is_left_to_them(nova, run):
     nova.moving.script["live"] = moving_nova.LIVE_STUCK
     nova.moving.begin(nova.moving.servers["web-1"], "live", "cmp3")
@@ -304,6 +447,7 @@ def test_what_nova_cannot_tell_just_now_is_asked_again(nova, run):
         ({"receipts": "/nowhere/run.jsonl"}, "no directory"),
         ({"steps": [{"server": "web-1"}]}, "no source"),
         ({"steps": [step("web-1"), step("web-1")]}, "two steps from cmp1 to cmp2"),
+        ({"adopt": True}, "steps to make with adopt"),
         ({"assumed": {}}, "none"),
     ],
 )
@@ -344,21 +488,34 @@ def test_a_thousand_servers_in_a_run_that_is_interrupted_twice(run, nova, tmp_pa
     build(nova, hosts, servers, vcpus=200)
     nova.moving.scripts = {f"s{number}": moving_nova.LIVE_FAILS for number in range(0, 1000, 100)}
     steps = [step(each.id, each.host, hosts[10 + number % 10]) for number, each in enumerate(servers)]
+    nova.moving.created = lambda _number: datetime.now(UTC).replace(tzinfo=None)
     seen = []
     asked = Counter()
     limits = {"outgoing": 5, "incoming": 5, "total": 40}
-    for call in range(3):
+
+    def end_kindly():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def end_at_once():
+        raise KilledError
+
+    for call, end in enumerate((end_kindly, end_at_once, None)):
+        # As a playbook does: what is under way is seen to its end, then it is planned anew.
+        run(file=str(call), limits=limits)
+        failed = {each["server"] for each in kept(tmp_path) if not each["moved"]}
         begun = nova.moving.lists
 
-        def come(number, last=begun + 40, ends=call < 2):
+        def come(number, last=begun + 40, end=end):
             seen.append(len(nova.moving.under_way))
-            if ends and number == last:
-                os.kill(os.getpid(), signal.SIGTERM)
+            if end and number == last:
+                end()
 
         nova.moving.at_list = come
-        did = run(steps, file=str(call), limits=limits)
+        did = {}
+        with contextlib.suppress(KilledError):
+            did = run([each for each in steps if each["server"] not in failed], file=str(call), limits=limits)
         asked += requests(nova)
-        steps = did["steps"]
+        nova.moving.at_list = lambda _number: None
     assert did["finished"] and max(seen) == 40
     assert set(asked.values()) == {1} and len(asked) == 1000
     receipts = kept(tmp_path)
