@@ -16,6 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAY_TIMEOUT_S = 900
+# A drill may make ten servers first, and move them one after the other.
+DRILL_TIMEOUT_S = 2700
 CONTROLLERS = ("ctl1", "ctl2", "ctl3")
 # What the failure drills need, on the hosts that they need.
 CONTROL_PLANE = ("control_plane", "--limit", "controllers:observers:localhost")
@@ -38,7 +40,13 @@ class Play:
     changes: tuple[str, ...]
 
 
-def play(playbook: str, *arguments: str, inventory: Path | None = None, check: bool = True) -> Play:
+def play(
+    playbook: str,
+    *arguments: str,
+    inventory: Path | None = None,
+    check: bool = True,
+    timeout_s: float = PLAY_TIMEOUT_S,
+) -> Play:
     """Run a playbook of the collection, or one that is a file; ``check`` fails the test when it fails."""
     command = ["ansible-playbook", playbook if playbook.endswith(".yml") else f"lifeboat.cloud.{playbook}", *arguments]
     if inventory:
@@ -49,7 +57,7 @@ def play(playbook: str, *arguments: str, inventory: Path | None = None, check: b
         env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=PLAY_TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
     output = done.stdout + done.stderr
@@ -109,7 +117,7 @@ def module(place: str, short_name: str, check: bool = True, **arguments: object)
 
 def drill(name: str, *arguments: str) -> dict[str, object]:
     """Run one drill and return its entry of the report, whatever the verdict."""
-    play("drill", "-e", f"drill={name}", "-e", "drill_fail_on_verdict=false", *arguments)
+    play("drill", "-e", f"drill={name}", "-e", "drill_fail_on_verdict=false", *arguments, timeout_s=DRILL_TIMEOUT_S)
     report = json.loads((ROOT / "reports" / "latest" / "report.json").read_text(encoding="utf-8"))
     assert [entry["name"] for entry in report["drills"]] == [name]
     entry: dict[str, object] = report["drills"][0]
