@@ -131,7 +131,7 @@ def answer(response: t.Any) -> dict[str, t.Any]:
 
 
 def count_of(cloud: Connection, **filters: str) -> int:
-    return sum(1 for _ in cloud.compute.servers(all_projects=True, details=False, name="^many-", **filters))
+    return sum(1 for _server in cloud.compute.servers(all_projects=True, details=False, name="^many-", **filters))
 
 
 def faults(cloud: Connection) -> list[t.Any]:
@@ -210,7 +210,7 @@ class Drain:
         assert self._main.wait(TO_END_S) != 0
 
         def left() -> str:
-            return ", ".join(str(pid) for pid, _ in self._alive())
+            return ", ".join(str(pid) for pid, _began in self._alive())
 
         await_that("processes ended after SIGTERM", left, TO_END_S, pause_s=1.0)
         self._kill()
@@ -225,7 +225,7 @@ class Drain:
         self._watch.join(TO_END_S)
         self._see()
         # Its workers, and so the module, are in sessions of their own.
-        for pid, _ in self._alive():
+        for pid, _began in self._alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._main.wait(TO_END_S)
@@ -236,7 +236,7 @@ class Drain:
     def _see(self) -> None:
         """Note what has been started, also by what has been."""
         stats = {int(name): stat_of(int(name)) for name in os.listdir("/proc") if name.isdigit()}
-        found = {pid for pid, _ in self._alive()} | ({self._main.pid} if self._main.poll() is None else set())
+        found = {pid for pid, _began in self._alive()} | ({self._main.pid} if self._main.poll() is None else set())
         while more := {pid for pid, stat in stats.items() if stat and int(stat[1]) in found} - found:
             found |= more
         # Another one each time, since both threads look through it.
@@ -246,8 +246,8 @@ class Drain:
         while not self._over.wait(1):
             self._see()
             # What a worker shares with ansible-playbook, from which it was forked, is there once.
-            self.whole_kib = max(self.whole_kib, sum(kib(pid, "smaps_rollup", "Pss:") for pid, _ in self._alive()))
-            self.one_kib = max([self.one_kib, *(kib(pid, "status", "VmHWM:") for pid, _ in self._alive())])
+            self.whole_kib = max(self.whole_kib, sum(kib(pid, "smaps_rollup", "Pss:") for pid, _began in self._alive()))
+            self.one_kib = max([self.one_kib, *(kib(pid, "status", "VmHWM:") for pid, _began in self._alive())])
 
 
 def stat_of(pid: int) -> list[str]:

@@ -326,7 +326,7 @@ def test_an_interrupted_run_is_gone_on_with(nova, run, tmp_path, looks):
 def test_each_server_has_one_receipt_although_a_run_was_killed(nova, run, killed, tmp_path, look, unseen):
     steps = [step("web-1"), step("web-2", mode="cold"), step("web-3")]
     asked = killed(steps, look, limits={"outgoing": 2, "incoming": 2})
-    for _ in range(unseen):
+    for _look in range(unseen):
         nova.moving.list_once_more()
     seen = run(file="second")
     assert requests(nova) == {} and seen["finished"] and seen["steps"] == []
@@ -377,7 +377,7 @@ def test_one_that_is_asked_for_without_a_record_yet_is_waited_for(nova, run, kil
 def test_a_failure_that_nobody_saw_has_its_receipt(nova, run, killed, tmp_path):
     nova.moving.script["live"] = moving_nova.LIVE_FAILS
     killed([step("web-1")], 2)
-    for _ in range(5):
+    for _look in range(5):
         nova.moving.list_once_more()
     (receipt,) = run(file="second")["receipts"]
     assert not receipt["moved"] and "No valid host" in receipt["found"] and kept(tmp_path) == [receipt]
@@ -414,7 +414,7 @@ def test_what_somebody_else_moves_is_watched_and_left_to_them(nova, run):
     nova.moving.at_list = choose
     done = run(patience={"least": 0.2})
     found = {each["server"]: each for each in done["receipts"]}
-    assert [(each["moved"], each["kind"]) for _, each in sorted(found.items())] == [
+    assert [(each["moved"], each["kind"]) for _key, each in sorted(found.items())] == [
         (True, "live"),
         (True, "cold"),
         (False, "live"),
