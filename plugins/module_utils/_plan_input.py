@@ -122,16 +122,12 @@ def joined(
     return Fleet(by_host, by_server, groups, links)
 
 
-def moves_of(entries: Iterable[Entry], fleet: Fleet) -> list[Move]:
+def wishes_of(entries: Iterable[Entry], fleet: Fleet) -> tuple[list[Move], Fleet]:
     """Moves that somebody wishes, each ``{server, destination}``, or LifeboatError. Servers by id, or by name.
 
-    A server that is there already needs no move: so the same wish after an interruption is for the rest.
+    With them the fleet whose servers of ``kind: cold`` stand still for theirs. A server that is there already needs no
+    move: so the same wish after an interruption is for the rest.
     """
-    return wishes_of(entries, fleet)[0]
-
-
-def wishes_of(entries: Iterable[Entry], fleet: Fleet) -> tuple[list[Move], Fleet]:
-    """The moves that somebody wishes, and the fleet whose servers of ``kind: cold`` stand still for theirs."""
     by_name: dict[str, list[str]] = {}
     for each in fleet.servers.values():
         by_name.setdefault(each.name, []).append(each.id)

@@ -9,13 +9,10 @@ The guest has no system: it stands still in its firmware, while the test writes 
 from __future__ import annotations
 
 import json
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from standing_lab import ROOT
+from own_guest import run as run_on
 
 HOST, NAME = "cmp1", "own-kept"
 PLACE = "/var/lib/libvirt/own-kept"
@@ -34,19 +31,7 @@ RBD = f"""<disk type='network'><driver name='qemu' type='raw' cache='writeback'/
 
 
 def run(module: str, check: bool = True, **arguments: object) -> dict[str, object]:
-    """The result of a module; with ``check`` the test fails when it does."""
-    with tempfile.TemporaryDirectory() as results:
-        done = subprocess.run(
-            ["ansible", HOST, "-m", module, "-a", json.dumps(arguments), "-t", results],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        result: dict[str, object] = json.loads((Path(results) / HOST).read_text(encoding="utf-8"))
-    return {**result, "failed": done.returncode != 0}
+    return run_on(HOST, module, check, **arguments)
 
 
 def shell(command: str) -> str:

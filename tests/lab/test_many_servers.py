@@ -67,8 +67,11 @@ def servers(cloud: Connection) -> Iterator[list[str]]:
         answer(cloud.compute.put(quota, json={"quota_set": dict.fromkeys(kept, -1)}))
         yield made(cloud)
     finally:
-        answer(cloud.compute.put(quota, json={"quota_set": kept}))
-        take_away(cloud)
+        try:
+            take_away(cloud)
+        finally:
+            # Only now: Nova refuses a quota below what is used.
+            answer(cloud.compute.put(quota, json={"quota_set": kept}))
 
 
 def made(cloud: Connection) -> list[str]:

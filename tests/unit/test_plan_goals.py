@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _plan_goals as goals
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model import Policy
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import moves_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import wishes_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_layout import Layout
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, MIB, fleet, host, server, tools
 
@@ -198,7 +198,7 @@ def test_spreading_parts_members_and_leaves_the_one_that_cannot_move():
 
 
 def wished(of, *pairs, **options):
-    moves = moves_of([{"server": name, "destination": to} for name, to in pairs], of)
+    moves, _fleet = wishes_of([{"server": name, "destination": to} for name, to in pairs], of)
     return decide(goals.as_wished, of, moves, **options)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, limits_of, moves_of, wishes_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, limits_of, wishes_of
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, fleet, host, server
 
 
@@ -55,13 +55,13 @@ def test_entries_that_cannot_be_are_refused(hosts, servers, message):
 def test_moves_that_cannot_be_are_refused(moves, message):
     twins = [server("twin", "cmp1", id=each) for each in ("t1", "t2")]
     with pytest.raises(LifeboatError) as error:
-        moves_of(moves, fleet(3, [server("web", "cmp1"), *twins]))
+        wishes_of(moves, fleet(3, [server("web", "cmp1"), *twins]))
     assert message in str(error.value)
 
 
 def test_a_server_that_is_there_already_needs_no_move():
     wished = [{"server": "web", "destination": "cmp1"}, {"server": "mail", "destination": "cmp1"}]
-    [move] = moves_of(wished, fleet(3, [server("web", "cmp1"), server("mail", "cmp2")]))
+    [move], _fleet = wishes_of(wished, fleet(3, [server("web", "cmp1"), server("mail", "cmp2")]))
     assert move.server == "mail"
 
 
