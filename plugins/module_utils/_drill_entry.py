@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _judge
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import Demand
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import Form
 from ansible_collections.lifeboat.cloud.plugins.module_utils._limit_scene import Interval
 from ansible_collections.lifeboat.cloud.plugins.module_utils._measurement import Measurement, Window
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report import model
@@ -105,6 +106,7 @@ def _record(drill: Drill, remains: Remains, entry: model.Drill) -> _judge.Record
                 limit_s=limit.maximum if limit and drill.limit and drill.limit.probe == probe.name else None,
                 ledger_unread=_unread(raw),
                 shared=remains.allowance > 0,
+                boots=remains.allowance > 0 and drill.fault is not None and drill.fault.form is Form.POWER_OFF,
             )
             for raw, probe in zip(remains.probes, entry.probes, strict=True)
         ),

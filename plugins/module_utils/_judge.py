@@ -137,21 +137,28 @@ def _judge_probe(measurement: Measurement, *, hit: bool) -> Iterator[Finding]:
         )
     else:
         yield from _judge_rates(measurement)
-    yield from _judge_span(measurement, "outage", measurement.longest, demand.bound.outage)
-    yield from _judge_span(measurement, "total outage", measurement.total, demand.bound.total)
+    told = [span.lower for span in measurement.told]
+    yield from _judge_span(measurement, "outage", measurement.longest, max(told, default=0.0), demand.bound.outage)
+    yield from _judge_span(measurement, "total outage", measurement.total, sum(told), demand.bound.total)
     yield from _judge_ledger(measurement)
     # A service that was not seen to fail says nothing about it when nothing hit it or nobody looked.
     if hit and not measurement.uncovered:
         yield from _judge_at_least(measurement)
 
 
-def _judge_span(measurement: Measurement, what: str, span: Span, bound: float | None) -> Iterator[Finding]:
-    """A late probe convicts only by an excess beyond its own worst lateness, and not at all on a shared machine."""
+def _judge_span(measurement: Measurement, what: str, span: Span, told: float, bound: float | None) -> Iterator[Finding]:
+    """A late probe convicts only by an excess beyond its own worst lateness, and not at all on a shared machine.
+
+    ``told`` is the part of ``span.lower`` that is the cloud's own.
+    """
     name = measurement.probe.name
     if bound is None:
         return
-    if span.lower - measurement.excuse > bound:
-        yield _failed(f"{name}: {what} of at least {span.lower:.2f} s, bound {bound:.2f} s.")
+    if told - measurement.excuse > bound:
+        yield _failed(f"{name}: {what} of at least {told:.2f} s, bound {bound:.2f} s.")
+    elif span.lower > bound:
+        why = "the probe itself was late" if measurement.late else "a host booted on the same machine meanwhile"
+        yield _void(f"{name}: {what} of at least {span.lower:.2f} s, bound {bound:.2f} s, but {why}.")
     elif span.upper > bound:
         upper = "an unknown time" if math.isinf(span.upper) else f"{span.upper:.2f} s"
         yield _void(f"{name}: {what} between {span.lower:.2f} s and {upper}, bound {bound:.2f} s in between.")
@@ -212,10 +219,11 @@ def _judge_limit(drill: Drill, record: Record) -> Iterator[Finding]:
     if measurement is None or limit is None or measurement.uncovered:
         return
     name, longest = measurement.probe.name, measurement.longest
-    if longest.lower - measurement.excuse > ABOVE_MAXIMUM * limit.maximum + record.allowance_s:
+    told = max((span.lower for span in measurement.told), default=0.0)
+    if told - measurement.excuse > ABOVE_MAXIMUM * limit.maximum + record.allowance_s:
         allowed = f" and this machine {record.allowance_s:.2f} s more" if record.allowance_s else ""
         yield _failed(
-            f"{name}: outage of at least {longest.lower:.2f} s, though the protocol allows "
+            f"{name}: outage of at least {told:.2f} s, though the protocol allows "
             f"at most {limit.maximum:.2f} s{allowed}."
         )
     if longest.upper < BELOW_MINIMUM * limit.minimum:

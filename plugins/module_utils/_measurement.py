@@ -50,6 +50,7 @@ class Measurement:
     """A probe's figures beside what is demanded; ``limit_s`` is the predicted maximum when the limit is its own.
 
     ``shared``: the observer runs on the machine that carries the cloud's hosts, so what made it late held them up too.
+    ``boots``: on such a machine a host boots when the fault is healed, and takes the others' processors meanwhile.
     """
 
     probe: Probe
@@ -60,6 +61,7 @@ class Measurement:
     limit_s: float | None
     ledger_unread: bool = False
     shared: bool = False
+    boots: bool = False
 
     @property
     def tolerance(self) -> float:
@@ -139,6 +141,16 @@ class Measurement:
             max((span.lower for span in spans), default=0.0),
             max((span.upper for span in spans), default=2 * self.probe.period),
         )
+
+    @property
+    def told(self) -> tuple[Span, ...]:
+        """The outages that are the cloud's own: none that began while a host booted on the same machine."""
+        return tuple(
+            _span(outage, math.inf) for outage in self.probe.outages if self._counts(outage) and self._told(outage)
+        )
+
+    def _told(self, outage: Outage) -> bool:
+        return not (self.boots and self.window is not None and outage.start >= self.window.healed_at)
 
     @property
     def total(self) -> Span:

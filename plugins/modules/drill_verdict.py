@@ -73,7 +73,8 @@ options:
       - Seconds by which every bound on a time, and the longest predicted outage, may be exceeded before the drill is
         C(failed). For machines that are busy with other work; the report shows the bounds and the prediction unchanged.
       - When it is set, the observer is taken to share its machine with the hosts of the cloud. What made a probe late
-        has then held up the hosts as well, and the times that it saw are C(void), however long.
+        has then held up the hosts as well, and the times that it saw are C(void), however long. So
+        are outages that begin after a host which had lost power was turned on again, since it boots on that machine.
     type: float
     default: 0.0
   started_at:

@@ -306,6 +306,18 @@ def test_what_makes_the_observer_late_makes_the_hosts_of_the_same_machine_late()
     assert verdict(lost)[0] == "failed"
 
 
+def test_a_host_that_boots_on_the_same_machine_convicts_nobody_and_what_the_fault_costs_still_does() -> None:
+    slow = outage(3.0, 3.1, HEALED + 1)
+    shared = dataclasses.replace(remains(probe(outage(0.28, 0.32), slow)), allowance=1.0)
+    found, reasons = verdict(shared)
+    assert found == "void" and "a host booted on the same machine" in reasons
+    assert verdict(dataclasses.replace(shared, allowance=0.0))[0] == "failed"
+    during = probe(outage(3.0, 3.1), slow)
+    assert verdict(dataclasses.replace(shared, probes=[during]))[0] == "failed"
+    until_then = probe(outage(3.0, 3.1, HEALED - 1))
+    assert verdict(dataclasses.replace(shared, probes=[until_then]))[0] == "failed"
+
+
 def test_an_outage_long_before_the_fault_counts_against_no_bound() -> None:
     found, reasons = verdict(remains(probe(outage(0.28, 0.32), outage(2.0, 2.1, INJECTED - 5))))
     assert found == "void"
