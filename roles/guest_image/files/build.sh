@@ -77,6 +77,7 @@ install -m 0644 guest/common guest/user_data guest/json.awk guest/cloud_config.a
 install -m 0644 guest/inittab root/etc/inittab
 cat >root/etc/passwd <<END
 guest:x:0:0:administrator:/home/guest:/bin/sh
+root:x:0:0:administrator:/:/bin/false
 nobody:x:65534:65534:nobody:/:/bin/false
 END
 printf 'root:x:0:\ntty:x:5:\nnogroup:x:65534:\n' >root/etc/group
