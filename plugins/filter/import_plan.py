@@ -27,9 +27,8 @@ description:
 options:
   _input:
     description:
-      - A dictionary with C(machine) (as M(lifeboat.cloud.foreign_machine_info) returns it), C(cloud) (with C(flavors),
-        C(images) and C(servers) as the modules of openstack.cloud return them, and the names of C(networks) and
-        C(volumes)), and C(wanted).
+      - A dictionary with C(machine) (as M(lifeboat.cloud.foreign_machine_info) returns it), C(cloud) (as
+        M(lifeboat.cloud.import_target_info) returns it), and C(wanted).
       - C(wanted) has C(name), C(flavor) (empty to choose one), C(networks) (a network of the cloud for each of the
         source, named like C(vmbr0), with a VLAN C(vmbr0.10), and C(default) for a disk alone), C(sources) (SHA-256 of
         the files by their paths), C(rehearsal) (a suffix, empty for none), C(accept_losses), and C(running), when
@@ -45,15 +44,16 @@ EXAMPLES = r"""
   vars:
     given:
       machine: "{{ web1 }}"
-      cloud: {flavors: "{{ flavors.flavors }}", networks: [web], images: [], volumes: [], servers: []}
+      cloud: "{{ found.target }}"
       wanted: {name: web1, networks: {VM Network: web}, sources: {/srv/import/web1.ova: "{{ digest }}"}}
 """
 
 RETURN = r"""
 _value:
   description:
-    - The C(server) with whether to C(make) it, its C(source), C(flavor), C(networks) and C(disks); C(findings), each
-      with thing, found, expected and remedy; and a line that C(says) each thing to be made.
+    - The C(server) with whether to C(make) it, its C(source), C(flavor), C(networks) and C(disks), and its
+      C(volumes) as M(lifeboat.cloud.import_server) takes them; C(findings), each with thing, found, expected and
+      remedy; and a line that C(says) each thing to be made.
   type: dict
   sample:
     server: web1
@@ -62,6 +62,7 @@ _value:
     flavor: small
     networks: [web]
     disks: [{disk: vmdisk1, image: web1, source: "5891b5b5 vmdisk1", make: true, volume: null, size: 16}]
+    volumes: []
     findings: []
     says: ["image web1: make from disk vmdisk1", "server web1: make with flavor small"]
 """

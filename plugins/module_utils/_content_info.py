@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import typing as t
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._content import CINDER_QUOTAS, NEUTRON_QUOTAS, NOVA_QUOTAS
 from ansible_collections.lifeboat.cloud.plugins.module_utils._hypervisors import survey
+from ansible_collections.lifeboat.cloud.plugins.module_utils._images import properties_of, read_images
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read, read_list
 
 if t.TYPE_CHECKING:
@@ -28,12 +28,6 @@ if t.TYPE_CHECKING:
 _FLAVOR_MICROVERSION = "2.61"
 _CHUNK_BYTES = 2**20
 _DOMAIN = "default"
-# The keys of an image that are Glance's own; all others are properties.
-_IMAGE_KEYS = {
-    *("checksum", "container_format", "created_at", "direct_url", "disk_format", "file", "id", "locations", "min_disk"),
-    *("min_ram", "name", "os_hash_algo", "os_hash_value", "os_hidden", "owner", "protected", "schema", "self", "size"),
-    *("status", "stores", "tags", "updated_at", "virtual_size", "visibility"),
-}
 
 
 class ContentCloud(t.Protocol):
@@ -127,19 +121,15 @@ def _flavors(compute: Service) -> dict[str, Json]:
 def _images(image: Service) -> dict[str, list[Json]]:
     """By name, which several images may share."""
     images: dict[str, list[Json]] = {}
-    query: dict[str, str] | None = {"limit": "200"}
-    while query is not None:
-        page = read(image, "/images", **query)
-        for body in page["images"]:
-            images.setdefault(body["name"], []).append(
-                {
-                    **{key: body[key] for key in ("id", "disk_format", "visibility", "status", "size")},
-                    "golden": body["protected"],
-                    "sha512": body.get("os_hash_value") if body.get("os_hash_algo") == "sha512" else None,
-                    "properties": {key: value for key, value in body.items() if key not in _IMAGE_KEYS},
-                }
-            )
-        query = dict(parse_qsl(urlsplit(page["next"]).query)) if page.get("next") else None
+    for body in read_images(image):
+        images.setdefault(body["name"], []).append(
+            {
+                **{key: body[key] for key in ("id", "disk_format", "visibility", "status", "size")},
+                "golden": body["protected"],
+                "sha512": body.get("os_hash_value") if body.get("os_hash_algo") == "sha512" else None,
+                "properties": properties_of(body),
+            }
+        )
     return images
 
 

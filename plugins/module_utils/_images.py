@@ -9,13 +9,22 @@ from __future__ import annotations
 import typing as t
 import uuid
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Json, Service
 
+# The keys of an image that are Glance's own; all others are properties.
+_OWN_KEYS = {
+    *("checksum", "container_format", "created_at", "direct_url", "disk_format", "file", "id", "locations", "min_disk"),
+    *("min_ram", "name", "os_hash_algo", "os_hash_value", "os_hidden", "owner", "protected", "schema", "self", "size"),
+    *("status", "stores", "tags", "updated_at", "virtual_size", "visibility"),
+}
 # Of what Glance verifies when it has written a copy (glance/location.py).
 _IDENTITY = ("size", "checksum", "os_hash_algo", "os_hash_value")
 
@@ -72,7 +81,7 @@ def find_image(glance: Service, name: str) -> Image:
     try:
         uuid.UUID(name)
     except ValueError:
-        bodies = read(glance, "/images", name=name, visibility="all")["images"]
+        bodies = list(read_images(glance, name=name, visibility="all"))
         if len(bodies) == 1:
             return Image.parse(bodies[0])
         ids = ", ".join(sorted(body["id"] for body in bodies))
@@ -93,6 +102,20 @@ def _not_one(name: str, found: str) -> LifeboatError:
 def read_image(glance: Service, key: str) -> Image:
     """The image of that UUID; RefusalError when there is none."""
     return Image.parse(read(glance, f"/images/{key}"))
+
+
+def read_images(glance: Service, **query: str) -> Iterator[Json]:
+    """What Glance tells of the images that the user sees and the query finds."""
+    query = {"limit": "200", **query}
+    while query:
+        page = read(glance, "/images", **query)
+        yield from page["images"]
+        query = dict(parse_qsl(urlsplit(page.get("next") or "").query))
+
+
+def properties_of(body: Json) -> Json:
+    """The properties of an image, without what is Glance's own."""
+    return {key: value for key, value in body.items() if key not in _OWN_KEYS}
 
 
 def read_stores(glance: Service) -> dict[str, Store]:

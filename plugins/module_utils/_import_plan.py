@@ -26,7 +26,7 @@ _SIZES = {"vcpus": "VCPUs", "ram": "MiB of memory", "disk": "GiB of disk"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """What the cloud has, as the modules of openstack.cloud return it; ``networks`` and ``volumes`` are names."""
+    """What the cloud has, as import_target_info returns it; ``networks`` and ``volumes`` are names."""
 
     flavors: Sequence[Json]
     networks: Sequence[str]
@@ -66,7 +66,10 @@ class ImagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The server; ``make`` is false when it is there. ``says`` has a line for all that would be made."""
+    """The server; ``make`` is false when it is there. ``says`` has a line for all that would be made.
+
+    ``volumes`` are those of the disks, as import_server takes them.
+    """
 
     server: str
     make: bool
@@ -74,6 +77,7 @@ class Plan:
     flavor: str
     networks: tuple[str, ...]
     disks: tuple[ImagePlan, ...]
+    volumes: tuple[Json, ...]
     findings: tuple[Finding, ...]
     says: tuple[str, ...]
 
@@ -85,7 +89,7 @@ def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
     source = " ".join(sorted(set(wanted.sources.values())))
     there = [each for each in cloud.servers if each["name"] == server]
     if there and (there[0].get("metadata") or {}).get(SOURCE_PROPERTY) == source and not wanted.rehearsal:
-        return Plan(server, False, source, "", (), disks, (), ())
+        return Plan(server, False, source, "", (), disks, (), (), ())
     flavor, found = _flavor(machine["needs"], cloud.flavors, wanted)
     networks = tuple(wanted.networks.get(each, "") for each in _foreign_networks(machine))
     findings = [*found, *_losses(machine, wanted), *_not_networks(machine, cloud, wanted)]
@@ -94,7 +98,9 @@ def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
         findings.append(_another(f"server {server}"))
     if not machine["disks"]:
         findings.append(Finding(f"machine {wanted.name}", "no disk", "at least one", "Give the machine's own file."))
-    return Plan(server, True, source, flavor, networks, disks, tuple(findings), tuple(_says(server, flavor, disks)))
+    volumes = tuple({"name": each.volume, "image": each.image, "size": each.size} for each in disks if each.volume)
+    says = tuple(_says(server, flavor, disks))
+    return Plan(server, True, source, flavor, networks, disks, volumes, tuple(findings), says)
 
 
 def foreign_network(interface: Json) -> str:

@@ -27,6 +27,7 @@ def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, 
             found=error.found,
             expected=error.expected,
             remedy=error.remedy,
+            **error.more,
         )
     module.exit_json(**result)
     raise AssertionError("exit_json does not return")

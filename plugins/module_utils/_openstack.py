@@ -88,6 +88,8 @@ class Cloud(t.Protocol):
     @property
     def image(self) -> Service: ...
 
+    def has_service(self, service_type: str) -> bool: ...
+
 
 class RefusalError(LifeboatError):
     """An answer of a service with an error status."""
@@ -214,6 +216,12 @@ def read_list(service: Service, url: str, key: str, microversion: str | None = N
 def write(service: Service, url: str, body: Json, microversion: str | None = None) -> Json:
     """The body of the answer to a PUT; RefusalError for an error status."""
     return _body_of(service.put(url, microversion=microversion, json=body))
+
+
+def make(service: Service, url: str, body: Json, microversion: str | None = None) -> Json:
+    """The body of the answer to a POST that makes something; RefusalError for an error status."""
+    # Where no answer came it may have been made all the same, and would be made twice.
+    return _body_of(service.post(url, microversion=microversion, json=body, connect_retries=0))
 
 
 def act(service: Service, url: str, action: Json, microversion: str | None = None) -> None:

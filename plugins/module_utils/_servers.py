@@ -97,11 +97,16 @@ def find_server(compute: Service, name: str) -> Server:
         raise _not_one(name, "no server of that UUID") from refusal
 
 
+def servers_named(compute: Service, name: str, **query: str) -> list[Json]:
+    """What Nova tells of the servers of exactly that name."""
+    # Nova reads the name as a regular expression of its database; of a server in a cell that is down it tells none.
+    named = {"name": f"^{re.escape(name)}$", **query}
+    bodies = read_list(compute, "/servers/detail", "servers", MICROVERSION, **named)
+    return [body for body in bodies if body.get("name") == name]
+
+
 def _find_by_name(compute: Service, name: str) -> Server:
-    # Nova reads the name as a regular expression of its database.
-    query = {"all_tenants": "true", "name": f"^{re.escape(name)}$"}
-    bodies = read_list(compute, "/servers/detail", "servers", MICROVERSION, **query)
-    servers = [Server.parse(body) for body in bodies if body["name"] == name]
+    servers = [Server.parse(body) for body in servers_named(compute, name, all_tenants="true")]
     if len(servers) == 1:
         return servers[0]
     if not servers:

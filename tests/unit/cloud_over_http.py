@@ -259,6 +259,8 @@ class CloudApi(Api):
         return self.server.glance.answer(call, rest[1:])
 
     def network(self, call, rest):
+        if self.server.neutron:
+            return self.server.neutron.answer(call, rest[1:])
         assert (call.method, rest, call.query) == ("GET", ["v2.0", "agents"], {})
         return 200, {"agents": self.server.agents}
 
@@ -270,8 +272,8 @@ for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
 class CloudOverHttp(KeystoneOverHttp):
     """A cloud whose parts are lists to be filled; ``calls`` are the requests to all services but Keystone.
 
-    ``moving`` may be a MovingNova, for what happens to servers; ``cinder`` and ``glance`` likewise, when they are
-    registered.
+    ``moving`` may be a MovingNova, for what happens to servers, ``neutron`` what answers for more than its agents;
+    ``cinder`` and ``glance`` likewise, when they are registered.
     """
 
     handler = CloudApi
@@ -282,7 +284,7 @@ class CloudOverHttp(KeystoneOverHttp):
         self.services, self.hypervisors, self.aggregates, self.running, self.agents = [], [], [], [], []
         self.server_groups = []
         self.providers = {}
-        self.moving = self.cinder = self.glance = None
+        self.moving = self.cinder = self.glance = self.neutron = None
         self.page_size = 0
         self.busy = 0
         self.evacuations = 0

@@ -1,0 +1,193 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection.
+"""Makes the server of an import: its volumes, then the server, and its floating IP while Nova builds it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+from dataclasses import dataclass, field
+from functools import partial
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _servers, _volumes
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._import_parts import Parts, find_server
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
+    asked_again,
+    explained_errors,
+    make,
+    read,
+    remove,
+)
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._import_parts import Wanted
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Cloud, Json, Service
+
+_POLL_S = 0.5
+# How long a service may be unable to tell how far it is.
+_GRACE_S = 60.0
+
+
+@dataclass(slots=True)
+class Made:
+    """``server`` is None in check mode. ``address`` is the floating IP, or the first other one. Times in seconds."""
+
+    actions: list[str]
+    changed: bool = True
+    server: Json | None = None
+    address: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def provide_server(cloud: Cloud, wanted: Wanted, check: bool) -> Made:
+    """The server, made unless it is there; LifeboatError says what was made until then, which stays."""
+    there = find_server(cloud.compute, wanted)
+    if there is not None:
+        return Made([], changed=False, server=_shown(there), address=_address_in(there))
+    parts = Parts.find(cloud, wanted)
+    made = Made(list(_actions(wanted)))
+    if not check:
+        _Making(cloud, wanted, parts, made).go()
+    return made
+
+
+def _actions(wanted: Wanted) -> t.Iterator[str]:
+    for each in wanted.volumes:
+        of = f" from image {each['image']}" if each["image"] else ""
+        yield f"make volume {each['name']} of {each['size']} GiB{of}"
+    yield f"make server {wanted.name} from image {wanted.image}"
+    if wanted.external_network:
+        yield f"give it a floating IP of {wanted.external_network}"
+
+
+def _shown(body: Json) -> Json:
+    return {key: body[key] for key in ("id", "name", "status")}
+
+
+def _address_in(body: Json) -> str:
+    all_ = [each for addresses in body["addresses"].values() for each in addresses]
+    ordered = sorted(all_, key=lambda each: each.get("OS-EXT-IPS:type") != "floating")
+    return str(ordered[0]["addr"]) if ordered else ""
+
+
+class _Making:
+    def __init__(self, cloud: Cloud, wanted: Wanted, parts: Parts, made: Made) -> None:
+        self._cloud, self._wanted, self._parts, self._made = cloud, wanted, parts, made
+        self._left: list[str] = []
+        self._floating_ip = ""
+        self._began = time.monotonic()
+
+    def go(self) -> None:
+        try:
+            with explained_errors(f"server {self._wanted.name}"):
+                self._make_server(self._make_volumes())
+        except LifeboatError as error:
+            self._give_back()
+            remedy = f"{error.remedy} Made until then: {', '.join(self._left) or 'nothing'}."
+            more = {"made": self._left}
+            raise LifeboatError(error.thing, error.found, error.expected, remedy, more) from error
+
+    def _give_back(self) -> None:
+        """Who removes the server may no longer know of its address: Nova takes the port of one that fails."""
+        if not self._floating_ip:
+            return
+        self._left.append(f"floating IP {self._made.address}")
+        with contextlib.suppress(LifeboatError), explained_errors("floating IP"):
+            remove(self._cloud.network, f"/floatingips/{self._floating_ip}")
+            self._left.pop()
+
+    def _make_volumes(self) -> list[str]:
+        """The ids of the volumes, which the guest is to find when it boots for the first time."""
+        if not self._wanted.volumes:
+            return []
+        api, ids = self._cloud.block_storage, {}
+        for each in self._wanted.volumes:
+            body: Json = {"name": each["name"], "size": each["size"]}
+            if each["image"]:
+                body["imageRef"] = self._parts.images[each["image"]]
+            thing = f"volume {each['name']}"
+            ids[thing] = make(api, "/volumes", {"volume": body}, _volumes.MICROVERSION)["volume"]["id"]
+            self._left.append(thing)
+        for thing, key in ids.items():
+            self._await(thing, "available", partial(self._look, api, "volume", key, _volumes.MICROVERSION))
+        self._note("volumes")
+        return list(ids.values())
+
+    def _make_server(self, volumes: Sequence[str]) -> None:
+        api, thing = self._cloud.compute, f"server {self._wanted.name}"
+        body = {"server": self._server_body(volumes)}
+        key = make(api, "/servers", body, _servers.MICROVERSION)["server"]["id"]
+        self._left.append(thing)
+        look = partial(self._look, api, "server", key, _servers.MICROVERSION)
+        # Its port is there long before it is ACTIVE.
+        found = self._await(thing, "ACTIVE", look, meanwhile=lambda: self._has_address(key))
+        self._note("server")
+        self._made.server = _shown(found)
+        self._made.address = self._made.address or _address_in(found)
+
+    @staticmethod
+    def _look(api: Service, kind: str, key: str, microversion: str) -> Json:
+        """What the service tells of a volume or a server; of a failure Nova tells the fault, Cinder has messages."""
+        body: Json = read(api, f"/{kind}s/{key}", microversion)[kind]
+        if kind == "volume" and body["status"] == "error":
+            body["fault"] = {"message": "; ".join(_volumes.messages_about(api, key).values()) or "no reason"}
+        return body
+
+    def _server_body(self, volumes: Sequence[str]) -> Json:
+        image = self._parts.images[self._wanted.image]
+        boot = {"uuid": image, "source_type": "image", "destination_type": "local", "boot_index": 0}
+        more = {"source_type": "volume", "destination_type": "volume", "boot_index": -1}
+        return {
+            "name": self._wanted.name,
+            "flavorRef": self._parts.flavor,
+            "imageRef": image,
+            "networks": [{"uuid": each} for each in self._parts.networks],
+            "security_groups": [{"name": each} for each in self._wanted.security_groups],
+            "metadata": dict(self._wanted.metadata),
+            "block_device_mapping_v2": [
+                {**boot, "delete_on_termination": True},
+                *({**more, "uuid": each, "delete_on_termination": False} for each in volumes),
+            ],
+        }
+
+    def _has_address(self, server: str) -> bool:
+        """Give it its floating IP as soon as it has a port on its first network."""
+        if self._floating_ip or not self._parts.external:
+            return True
+        api = self._cloud.network
+        query = {"device_id": server, "network_id": self._parts.networks[0]}
+        ports = asked_again(lambda: read(api, "/ports", **query)["ports"], _GRACE_S, _POLL_S)
+        if not ports or not ports[0]["fixed_ips"]:
+            return False
+        wanted = {"floating_network_id": self._parts.external, "port_id": ports[0]["id"]}
+        body = make(api, "/floatingips", {"floatingip": wanted})["floatingip"]
+        self._floating_ip, self._made.address = body["id"], body["floating_ip_address"]
+        self._note("floating IP")
+        return True
+
+    def _await(
+        self, thing: str, expected: str, look: Callable[[], Json], meanwhile: Callable[[], bool] = lambda: True
+    ) -> Json:
+        """What it is with the expected status, and once ``meanwhile`` is done; LifeboatError when that is not to be."""
+        while True:
+            done = meanwhile()
+            body = asked_again(look, _GRACE_S, _POLL_S)
+            status = body["status"]
+            if done and status == expected:
+                return body
+            if status.lower() == "error":
+                said = (body.get("fault") or {}).get("message", "no reason")
+                raise LifeboatError(thing, f"{status}: {said}", expected, "Read the log of its service.")
+            if time.monotonic() - self._began > self._wanted.timeout_s:
+                found = f"{status}{'' if done else ' without a port'} after {self._wanted.timeout_s:g} s"
+                raise LifeboatError(thing, found, expected, "Look at its service, or give a longer timeout.")
+            time.sleep(_POLL_S)
+
+    def _note(self, step: str) -> None:
+        self._made.seconds[step] = round(time.monotonic() - self._began, 2)
