@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import typing as t
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from dataclasses import dataclass
 from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import Finding
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Json = t.Mapping[str, t.Any]
 SOURCE_PROPERTY = "lifeboat_import"
-"""Property of an image and metadata of a server: the SHA-256 of the source, and for an image its disk."""
+"""Property of an image and metadata of a server: the SHA-256 of the source, and for an image its disk.
+
+A source of several files has that of their SHA-256, sorted and with spaces between, since Nova takes 255 characters.
+"""
 NO_NETWORK = "default"
 """What the network of a machine that tells no interface is called in the mapping."""
 _GIB = 2**30
@@ -86,7 +90,7 @@ def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
     """The plan for what foreign_machine_info has returned. Its findings say why it cannot be carried out."""
     server = wanted.name + wanted.rehearsal
     disks = tuple(_disks(machine["disks"], cloud, wanted))
-    source = " ".join(sorted(set(wanted.sources.values())))
+    source = _digest_of(wanted.sources.values())
     there = [each for each in cloud.servers if each["name"] == server]
     if there and (there[0].get("metadata") or {}).get(SOURCE_PROPERTY) == source and not wanted.rehearsal:
         return Plan(server, False, source, "", (), disks, (), (), ())
@@ -112,6 +116,12 @@ def foreign_network(interface: Json) -> str:
 def _foreign_networks(machine: Json) -> list[str]:
     """A disk alone tells no interfaces; it gets one."""
     return [foreign_network(each) for each in machine["interfaces"]] or [NO_NETWORK]
+
+
+def _digest_of(sources: Iterable[str]) -> str:
+    """What stands for all files of a source: the digest of the only one, else that of theirs."""
+    digests = sorted(set(sources))
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def _disks(disks: Sequence[Json], cloud: Cloud, wanted: Wanted) -> Iterator[ImagePlan]:

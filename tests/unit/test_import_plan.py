@@ -129,6 +129,18 @@ def test_a_server_of_this_source_is_there_and_nothing_is_made():
     assert (plan.make, plan.says, plan.findings) == (False, (), ())
 
 
+def test_a_source_of_many_files_is_known_again_by_one_digest():
+    files = {f"/srv/import/{letter}.vmdk": letter * 64 for letter in "abcde"}
+    wanted = replace(WANTED, sources=files)
+    source = plan_import(machine(), CLOUD, wanted).source
+    assert len(source) == 64
+    cloud = replace(CLOUD, servers=[{"name": "web1", "metadata": {"lifeboat_import": source}}])
+    in_another_order = replace(wanted, sources=dict(reversed(files.items())))
+    assert not plan_import(machine(), cloud, in_another_order).make
+    one_has_changed = replace(wanted, sources=files | {"/srv/import/a.vmdk": "f" * 64})
+    assert plan_import(machine(), cloud, one_has_changed).make
+
+
 def test_an_image_of_this_source_is_used_again():
     image = {"name": "web1", "properties": {"lifeboat_import": f"{SUM} vmdisk1"}}
     plan = plan_import(machine(), replace(CLOUD, images=[image]), WANTED)
