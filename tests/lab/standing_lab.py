@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+from openstack.connection import Connection
+
 ROOT = Path(__file__).resolve().parents[2]
 PLAY_TIMEOUT_S = 900
 # A drill may make ten servers first, and move them one after the other.
@@ -113,6 +116,17 @@ def module(place: str, short_name: str, check: bool = True, **arguments: object)
     assert found, done.stdout + done.stderr
     result: dict[str, t.Any] = json.JSONDecoder().raw_decode(found[1])[0]
     return {**result, "failed": done.returncode != 0}
+
+
+def account(name: str) -> dict[str, t.Any]:
+    """An account of the lab's clouds.yaml."""
+    found: dict[str, t.Any] = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"][name]
+    return found
+
+
+def connected(name: str) -> Connection:
+    """The lab's cloud as that account sees it."""
+    return Connection(**{key: account(name)[key] for key in ("auth", "region_name", "cacert")})
 
 
 def drill(name: str, *arguments: str) -> dict[str, object]:

@@ -12,9 +12,7 @@ import subprocess
 import urllib.request
 
 import pytest
-import yaml
-from openstack.connection import Connection
-from standing_lab import ROOT, play
+from standing_lab import ROOT, connected, play
 
 STACK_TIMEOUT_S = 240
 ADDRESS = re.compile(r"http://([0-9.]+)/")
@@ -60,8 +58,7 @@ def test_all_is_as_it_should_be_and_servers_can_be_made() -> None:
 
 
 def test_a_stack_of_a_server_and_a_volume() -> None:
-    account = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"]["demo"]
-    with Connection(**{key: account[key] for key in ("auth", "region_name", "cacert")}) as project:
+    with connected("demo") as project:
         template = str(ROOT / "docs/examples/server_with_volume.yaml")
         stack = project.create_stack("stack", template_file=template, wait=True, timeout=STACK_TIMEOUT_S)
         try:

@@ -9,13 +9,12 @@ import shutil
 import typing as t
 
 import pytest
-import yaml
 from openstack.connection import Connection
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from standing_lab import ROOT
+from standing_lab import ROOT, account, connected
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,16 +59,10 @@ class Browser:
         self.driver.execute_script("arguments[0].click()", self.find(xpath))
 
 
-@pytest.fixture(scope="module")
-def account() -> dict[str, t.Any]:
-    clouds: dict[str, t.Any] = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"]
-    return clouds["demo"]
-
-
 @pytest.fixture
-def project(account: dict[str, t.Any]) -> Iterator[Connection]:
+def project() -> Iterator[Connection]:
     """The project of the demonstration with a network; the network and the server are gone in the end."""
-    with Connection(**{key: account[key] for key in ("auth", "region_name", "cacert")}) as cloud:
+    with connected("demo") as cloud:
         network = cloud.network.create_network(name=NETWORK)
         try:
             cloud.network.create_subnet(name=NETWORK, network_id=network.id, ip_version=4, cidr="192.168.251.0/24")
@@ -80,16 +73,17 @@ def project(account: dict[str, t.Any]) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def browser(account: dict[str, t.Any]) -> Iterator[Browser]:
-    browser = Browser(account["auth"]["auth_url"].split("/")[2].partition(":")[0])
+def browser() -> Iterator[Browser]:
+    browser = Browser(account("demo")["auth"]["auth_url"].split("/")[2].partition(":")[0])
     yield browser
     browser.driver.quit()
 
 
-def test_a_server_is_launched_and_listed(browser: Browser, account: dict[str, t.Any], project: Connection) -> None:
+def test_a_server_is_launched_and_listed(browser: Browser, project: Connection) -> None:
+    login = account("demo")["auth"]
     browser.open("/")
-    browser.find("//input[@id='id_username']").send_keys(account["auth"]["username"])
-    browser.find("//input[@id='id_password']").send_keys(account["auth"]["password"])
+    browser.find("//input[@id='id_username']").send_keys(login["username"])
+    browser.find("//input[@id='id_password']").send_keys(login["password"])
     browser.click("//button[@id='loginBtn']")
     browser.find("//nav//*[contains(., 'demo')]")
 

@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from openstack.connection import Connection
-from standing_lab import ROOT, Play, play
+from standing_lab import ROOT, Play, connected, play
 
 HOST = "10.98.0.11"
 PLACE = "/var/tmp/import-test"
@@ -86,8 +85,7 @@ def archive() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[Connection]:
-    account = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"]["demo"]
-    with Connection(**{key: account[key] for key in ("auth", "region_name", "cacert")}) as connection:
+    with connected("demo") as connection:
         yield connection
         remove(connection)
 

@@ -22,10 +22,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from openstack import exceptions
 from openstack.connection import Connection
-from standing_lab import ROOT, module, play
+from standing_lab import ROOT, connected, module, play
 
 NUMBER = int(os.environ.get("LIFEBOAT_MANY_SERVERS", "1000"))
 FULL, EMPTY = "fake1", ("fake2", "fake3")
@@ -46,8 +45,7 @@ TO_END_S = 90.0
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Connection]:
-    account = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"]["admin"]
-    with Connection(**{key: account[key] for key in ("auth", "region_name", "cacert")}) as connection:
+    with connected("admin") as connection:
         yield connection
 
 

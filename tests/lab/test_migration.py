@@ -21,9 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-import yaml
-from openstack.connection import Connection
-from standing_lab import ROOT, ansible, module, play
+from standing_lab import ROOT, ansible, connected, module, play
 
 OBSERVER = "client1"
 ADDRESS = re.compile(r"http://([0-9.]+)/")
@@ -42,8 +40,7 @@ class Server:
 
     @property
     def host(self) -> str:
-        account = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"]["admin"]
-        with Connection(**{key: account[key] for key in ("auth", "region_name", "cacert")}) as cloud:
+        with connected("admin") as cloud:
             [found] = [each for each in cloud.compute.servers(all_projects=True) if each.name == self.name]
         return str(found.compute_host)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from standing_lab import ROOT, ansible, drill, play
+from standing_lab import ROOT, ansible, connected, drill, play
 
 SABOTAGE = Path(__file__).parent / "sabotage"
 MOVING = ROOT / "roles/drill/files/moving"
@@ -93,6 +93,17 @@ def test_disks_that_hosts_share_are_not_copied() -> None:
     assert verdict == "refused" and "there is nothing to copy" in reasons
     verdict, reasons = rehearse(BLOCK, drill_shared_disks=False)
     assert verdict == "failed" and "had to go to" in reasons and "shared storage" in reasons
+
+
+def test_servers_that_no_two_hosts_have_room_for_are_not_made() -> None:
+    with connected("admin") as cloud:
+        flavor = cloud.compute.create_flavor(name="too-large", vcpus=1, ram=2**24, disk=0)
+        try:
+            verdict, reasons = rehearse("live_to_any_host", drill_server_name="none", drill_server_flavor=flavor.name)
+            made = [server.name for server in cloud.compute.servers(all_projects=True) if "none" in server.name]
+        finally:
+            cloud.compute.delete_flavor(flavor)
+    assert verdict == "refused" and "room for 0 on cmp1, 0 on cmp2" in reasons and not made
 
 
 def test_a_server_that_is_restarted_is_not_the_same_boot() -> None:

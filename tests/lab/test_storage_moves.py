@@ -19,8 +19,7 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from openstack.connection import Connection
-from standing_lab import CONTROLLERS, ROOT, ansible, module, play
+from standing_lab import CONTROLLERS, ROOT, ansible, connected, module, play
 
 HERE, THERE = "lifeboat@ceph#ceph", "lifeboat@fast#fast"
 POOLS = ("volumes-fast", "images-fast")
@@ -56,7 +55,7 @@ def second_storage() -> dict[str, t.Any]:
 def take_away() -> None:
     """The lab as it was: no types, services and pools of the second storage."""
     play("site", *ROLES)
-    with admin() as cloud:
+    with connected("admin") as cloud:
         for volume_type in cloud.block_storage.types():
             if volume_type.name == "fast":
                 cloud.block_storage.delete_type(volume_type)
@@ -77,11 +76,6 @@ def added() -> Iterator[None]:
         take_away()
 
 
-def admin() -> Connection:
-    account = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"]["admin"]
-    return Connection(**{key: account[key] for key in ("auth", "region_name", "cacert")})
-
-
 def migrate(volume: str, check: bool = True, **options: object) -> dict[str, t.Any]:
     return module("localhost", "volume_migration", check, volume=volume, **options, **CLOUD)
 
@@ -97,7 +91,7 @@ def content() -> bytes:
 
 @pytest.fixture
 def image(content: bytes) -> Iterator[str]:
-    with admin() as cloud:
+    with connected("admin") as cloud:
         made = cloud.image.create_image("moves", data=content, disk_format="raw", container_format="bare", wait=True)
         yield made.id
         cloud.image.delete_image(made.id)
@@ -106,7 +100,7 @@ def image(content: bytes) -> Iterator[str]:
 @pytest.fixture
 def volume(image: str) -> Iterator[str]:
     """A volume whose first 8 MiB are those of the image."""
-    with admin() as cloud:
+    with connected("admin") as cloud:
         made = cloud.block_storage.create_volume(name="moves", size=1, image_id=image, volume_type="ceph")
         made = cloud.block_storage.wait_for_status(made, "available", wait=WAIT_S)
         yield made.id
@@ -123,7 +117,7 @@ def hash_of(volume: str, pool: str, size: int) -> str:
 @pytest.fixture
 def anywhere() -> Iterator[str]:
     """A type that every back end offers."""
-    with admin() as cloud:
+    with connected("admin") as cloud:
         made = cloud.block_storage.create_type(name="anywhere")
         yield made.name
         cloud.block_storage.delete_type(made)
@@ -166,7 +160,7 @@ def test_a_run_that_is_interrupted_is_gone_on_with(volume: str, content: bytes) 
 
 
 def test_what_cannot_be_moved_is_refused_and_stays(volume: str) -> None:
-    with admin() as cloud:
+    with connected("admin") as cloud:
         snapshot = cloud.block_storage.create_snapshot(volume_id=volume, name="moves")
         cloud.block_storage.wait_for_status(snapshot, "available", wait=WAIT_S)
         refused = migrate(volume, check=False, type="fast")
@@ -219,12 +213,12 @@ def test_an_image_moves_to_another_store_and_back(image: str, content: bytes) ->
     assert both["actions"] == ["copy image moves to fast"] and sorted(both["image"]["stores"]) == ["ceph", "fast"]
     only = stores(image, stores=["fast"], exclusive=True)
     assert only["actions"] == ["delete image moves from ceph"] and only["image"]["stores"] == ["fast"]
-    with admin() as cloud:
+    with connected("admin") as cloud:
         assert cloud.image.download_image(image).content == content
     assert stores(image, stores=["fast"], exclusive=True)["changed"] is False
     back = stores(image, stores=["ceph"], exclusive=True)
     assert len(back["actions"]) == 2 and back["image"]["stores"] == ["ceph"]
-    with admin() as cloud:
+    with connected("admin") as cloud:
         assert cloud.image.download_image(image).content == content
 
 
