@@ -148,12 +148,13 @@ def test_a_cold_migration_that_is_confirmed_does_not_come_back(altered: t.Callab
 
 def test_a_source_that_is_lost_takes_its_server_with_it(altered: t.Callable[..., tuple[str, str]]) -> None:
     verdict, reasons = altered("destination_lost_while_copying", fault={"pick": "move_source"})
-    assert verdict == "failed" and "had to stay on" in reasons and "session lost" in reasons
+    # Where it is Nova does not know: it calls a server running whose host was off.
+    assert verdict == "failed" and "outage of at least" in reasons and "session lost" in reasons
 
 
 def test_a_host_that_is_lost_before_the_post_copy_costs_nothing(altered: t.Callable[..., tuple[str, str]]) -> None:
     verdict, reasons = altered("destination_lost_in_post_copy", phase="copying", within="240s")
-    assert verdict == "failed" and "must be at least 5.00 s" in reasons and "did not cost" in reasons
+    assert verdict == "missed" and "did not cost" in reasons
 
 
 def test_a_killed_run_that_nobody_runs_again() -> None:
