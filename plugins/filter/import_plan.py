@@ -31,7 +31,8 @@ options:
         M(lifeboat.cloud.import_target_info) returns it), and C(wanted).
       - C(wanted) has C(name), C(flavor) (empty to choose one), C(networks) (a network of the cloud for each of the
         source, named like C(vmbr0), with a VLAN C(vmbr0.10), and C(default) for a disk alone), C(sources) (SHA-256 of
-        the files by their paths), C(rehearsal) (a suffix, empty for none), C(accept_losses), and C(running), when
+        the files by their paths; of converted ones those of all files of the source, with spaces between),
+        C(rehearsal) (a suffix, empty for none), C(accept_losses), and C(running), when
         C(sources) are of the paths since the files change.
     type: dict
     required: true

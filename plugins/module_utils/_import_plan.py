@@ -43,7 +43,8 @@ class Cloud:
 class Wanted:
     """What the operator says. ``flavor`` and ``rehearsal`` (the suffix of all that goes again) may be empty.
 
-    ``sources`` has the SHA-256 of the images' files by their paths, ``networks`` a network for each of the source.
+    ``sources`` has the SHA-256 of the images' files by their paths, for a converted one those of all files of its
+    source with spaces between; ``networks`` a network for each of the source.
     ``running`` when that is of the paths, as the files change: no image that is there can be known to be of them.
     """
 
@@ -119,8 +120,11 @@ def _foreign_networks(machine: Json) -> list[str]:
 
 
 def _digest_of(sources: Iterable[str]) -> str:
-    """What stands for all files of a source: the digest of the only one, else that of theirs."""
-    digests = sorted(set(sources))
+    """What stands for all files of a source: the digest of the only one, else that of theirs.
+
+    A disk that was converted from several files has the digests of all, with spaces between.
+    """
+    digests = sorted({digest for source in sources for digest in source.split()})
     return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 

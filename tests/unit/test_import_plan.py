@@ -139,6 +139,10 @@ def test_a_source_of_many_files_is_known_again_by_one_digest():
     assert not plan_import(machine(), cloud, in_another_order).make
     one_has_changed = replace(wanted, sources=files | {"/srv/import/a.vmdk": "f" * 64})
     assert plan_import(machine(), cloud, one_has_changed).make
+    converted = replace(
+        wanted, sources=dict.fromkeys(("/srv/converted/a", "/srv/converted/b"), " ".join(files.values()))
+    )
+    assert not plan_import(machine(), cloud, converted).make
 
 
 def test_an_image_of_this_source_is_used_again():
