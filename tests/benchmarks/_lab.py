@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 import own_guest
-from own_guest import run, shell
+from own_guest import shell
 from standing_lab import module
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "own_guest",
     "pinging",
     "recorded",
-    "run",
     "shell",
 ]
 

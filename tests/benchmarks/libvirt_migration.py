@@ -19,7 +19,7 @@ import re
 import sys
 from collections import defaultdict
 
-from _lab import answers, answers_again, gaps, medians, migrate_by_virsh, pinging, recorded, run, shell
+from _lab import answers, answers_again, gaps, medians, migrate_by_virsh, module, pinging, recorded, shell
 
 AIMS = {"total_s": 1.05, "gap_s": 1.1}
 
@@ -29,7 +29,7 @@ def migrate(tool: str, domain: str, source: str, destination: str) -> float:
     if tool == "virsh":
         return migrate_by_virsh(domain, source, destination)
     uri = f"qemu+tls://{destination}/system"
-    done = run(source, "lifeboat.cloud.libvirt_migration", name=domain, destination=uri)
+    done = module(source, "libvirt_migration", name=domain, destination=uri)
     return float(done["migration"]["total_s"])  # type: ignore[index]
 
 

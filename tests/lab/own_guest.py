@@ -11,14 +11,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from standing_lab import ROOT, play
+from standing_lab import ROOT, module, play
 
 IMAGE = Path(os.environ.get("GUEST_IMAGE", ROOT / ".lab/guest.raw"))
 NAME, ADDRESS, MAC = "own-moving", "10.98.1.230", "52:54:00:99:00:30"
@@ -62,24 +60,8 @@ DOMAIN = """
 </domain>"""
 
 
-def run(host: str, module: str, check: bool = True, **arguments: object) -> dict[str, object]:
-    """The result of a module; with ``check`` the test fails when it does."""
-    with tempfile.TemporaryDirectory() as results:
-        done = subprocess.run(
-            ["ansible", host, "-m", module, "-a", json.dumps(arguments), "-t", results],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        result: dict[str, object] = json.loads((Path(results) / host).read_text(encoding="utf-8"))
-    return {**result, "failed": done.returncode != 0}
-
-
 def shell(host: str, command: str) -> str:
-    return str(run(host, "ansible.builtin.shell", cmd=command)["stdout"])
+    return str(module(host, "ansible.builtin.shell", cmd=command)["stdout"])
 
 
 @dataclass(frozen=True)
@@ -105,7 +87,7 @@ class Moving:
         monitors = "".join(f"<host name='10.98.2.{number}' port='6789'/>" for number in (41, 42, 43))
         disk = DISKS[kind].format(secret=secret, name=NAME, monitors=monitors, place=PLACE, cache=shape.cache)
         xml = DOMAIN.format(name=NAME, disk=disk, config=CONFIG, mac=MAC, **asdict(shape))
-        run(here, "lifeboat.cloud.libvirt_domain", name=NAME, xml=xml, state="running", autostart=True)
+        module(here, "libvirt_domain", name=NAME, xml=xml, state="running", autostart=True)
         self.boot_id, self.counter = self._await_state()
 
     def _await_state(self) -> tuple[str, int]:
@@ -125,7 +107,7 @@ class Moving:
 
     def migrate(self, check: bool = True, **options: object) -> dict[str, object]:
         uri = f"qemu+tls://{self.there}/system"
-        result = run(self.here, "lifeboat.cloud.libvirt_migration", check, name=NAME, destination=uri, **options)
+        result = module(self.here, "libvirt_migration", check, name=NAME, destination=uri, **options)
         if not result.get("failed"):
             self.has_gone_over()
         self.check_whole()
@@ -156,7 +138,7 @@ def prepared() -> Iterator[None]:
     try:
         for host in HOSTS:
             shell(host, TEAR_DOWN + "which mkfs.fat mcopy || apt-get -qy install dosfstools mtools\n" + SET_UP)
-        run("cmp1", "ansible.builtin.copy", src=str(IMAGE), dest=f"{PLACE}/guest.raw")
+        module("cmp1", "ansible.builtin.copy", src=str(IMAGE), dest=f"{PLACE}/guest.raw")
         yield
     finally:
         for host in HOSTS:

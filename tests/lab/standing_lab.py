@@ -24,8 +24,6 @@ DRILL_TIMEOUT_S = 2700
 CONTROLLERS = ("ctl1", "ctl2", "ctl3")
 # What the failure drills need, on the hosts that they need.
 CONTROL_PLANE = ("control_plane", "--limit", "controllers:observers:localhost")
-# What the callback of ansible prints of one module on one host.
-RESULT = re.compile(r"^\S+ \| \w+!? => (\{.*)", re.MULTILINE | re.DOTALL)
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -95,15 +93,16 @@ def ansible(hosts: str, module: str, arguments: str) -> str:
     return done.stdout
 
 
-def module(place: str, short_name: str, check: bool = True, **arguments: object) -> dict[str, t.Any]:
-    """The result of a module of the collection on a host; with ``check`` the test fails when it does."""
+def module(place: str, name: str, check: bool = True, **arguments: object) -> dict[str, t.Any]:
+    """The result of a module on a host, by its short name when it is the collection's; ``check`` as for ``play``."""
+    whole_name = name if "." in name else f"lifeboat.cloud.{name}"
     done = subprocess.run(
-        ["ansible", place, "-m", f"lifeboat.cloud.{short_name}", *(["-a", json.dumps(arguments)] if arguments else [])],
+        ["ansible", place, "-m", whole_name, *(["-a", json.dumps(arguments)] if arguments else [])],
         cwd=ROOT,
         env={
             **os.environ,
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
             "OS_CLIENT_CONFIG_FILE": str(ROOT / ".lab/clouds.yaml"),
         },
         capture_output=True,
@@ -111,10 +110,12 @@ def module(place: str, short_name: str, check: bool = True, **arguments: object)
         timeout=PLAY_TIMEOUT_S,
         check=False,
     )
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    found = RESULT.search(done.stdout)
-    assert found, done.stdout + done.stderr
-    result: dict[str, t.Any] = json.JSONDecoder().raw_decode(found[1])[0]
+    begins = done.stdout.find("{")
+    assert begins >= 0 and (not check or done.returncode == 0), done.stdout + done.stderr
+    # Other callbacks print before and after it.
+    [of_play] = json.JSONDecoder().raw_decode(done.stdout, begins)[0]["plays"]
+    [of_task] = of_play["tasks"]
+    result: dict[str, t.Any] = of_task["hosts"][place]
     return {**result, "failed": done.returncode != 0}
 
 

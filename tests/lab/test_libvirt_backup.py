@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from own_guest import run as run_on
+from standing_lab import module
 
 HOST, NAME = "cmp1", "own-kept"
 PLACE = "/var/lib/libvirt/own-kept"
@@ -30,16 +30,12 @@ RBD = f"""<disk type='network'><driver name='qemu' type='raw' cache='writeback'/
   <target dev='vda' bus='virtio'/></disk>"""
 
 
-def run(module: str, check: bool = True, **arguments: object) -> dict[str, object]:
-    return run_on(HOST, module, check, **arguments)
-
-
 def shell(command: str) -> str:
-    return str(run("ansible.builtin.shell", cmd=f"set -e; {command}")["stdout"])
+    return str(module(HOST, "ansible.builtin.shell", cmd=f"set -e; {command}")["stdout"])
 
 
 def backup(name: str, **arguments: object) -> dict[str, object]:
-    return run("lifeboat.cloud.libvirt_backup", name=NAME, backup=name, directory=f"{PLACE}/backups", **arguments)
+    return module(HOST, "libvirt_backup", name=NAME, backup=name, directory=f"{PLACE}/backups", **arguments)
 
 
 def write(at_mib: int, pattern: int) -> None:
@@ -72,14 +68,14 @@ def place() -> Iterator[None]:
 
 @pytest.fixture
 def on_file(place: None) -> None:
-    run("lifeboat.cloud.libvirt_domain", name=NAME, xml=DOMAIN.format(disk=FILE), state="running")
+    module(HOST, "libvirt_domain", name=NAME, xml=DOMAIN.format(disk=FILE), state="running")
 
 
 @pytest.fixture
 def in_ceph(place: None) -> None:
     secret = shell("virsh -q secret-list | awk '/client.nova/ {print $1}'").strip()
     shell(f"{CEPH.removesuffix(' --no-progress')} create --size 64M {IMAGE}")
-    run("lifeboat.cloud.libvirt_domain", name=NAME, xml=DOMAIN.format(disk=RBD.format(secret=secret)), state="running")
+    module(HOST, "libvirt_domain", name=NAME, xml=DOMAIN.format(disk=RBD.format(secret=secret)), state="running")
 
 
 def test_what_is_restored_from_files_is_what_the_disk_was(on_file):
@@ -138,22 +134,22 @@ def test_a_snapshot_brings_the_disk_back(kept_by, request):
     snapshot = {"name": NAME, "snapshot": "before"}
     write(1, 0x11)
     before = hash_of(disk)
-    taken = run("lifeboat.cloud.libvirt_snapshot", **snapshot)
-    assert taken["kept_by"] == kept_by and not run("lifeboat.cloud.libvirt_snapshot", **snapshot)["changed"]
+    taken = module(HOST, "libvirt_snapshot", **snapshot)
+    assert taken["kept_by"] == kept_by and not module(HOST, "libvirt_snapshot", **snapshot)["changed"]
     write(1, 0x22)
     assert hash_of(disk) != before
     if kept_by == "ceph":
         shell(f"virsh destroy {NAME}")
-    run("lifeboat.cloud.libvirt_snapshot", state="reverted", **snapshot)
+    module(HOST, "libvirt_snapshot", state="reverted", **snapshot)
     assert hash_of(disk) == before
-    assert run("lifeboat.cloud.libvirt_snapshot", state="absent", **snapshot)["changed"]
-    assert not run("lifeboat.cloud.libvirt_snapshot", state="absent", **snapshot)["changed"]
+    assert module(HOST, "libvirt_snapshot", state="absent", **snapshot)["changed"]
+    assert not module(HOST, "libvirt_snapshot", state="absent", **snapshot)["changed"]
 
 
 @pytest.mark.parametrize("path", [None, f"{PLACE}/memory"])
 def test_a_guest_sleeps_and_wakes(on_file, path):
     place = {"path": path} if path else {}
     for state, found in (("saved", "shut off"), ("restored", "running")):
-        assert run("lifeboat.cloud.libvirt_saved_state", name=NAME, state=state, **place)["changed"]
+        assert module(HOST, "libvirt_saved_state", name=NAME, state=state, **place)["changed"]
         assert shell(f"virsh domstate {NAME}").strip() == found
-        assert not run("lifeboat.cloud.libvirt_saved_state", name=NAME, state=state, **place)["changed"]
+        assert not module(HOST, "libvirt_saved_state", name=NAME, state=state, **place)["changed"]

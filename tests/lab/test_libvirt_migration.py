@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from own_guest import NAME, PLACE, Moving, moving, prepared, run, shell
-from standing_lab import ROOT
+from own_guest import NAME, PLACE, Moving, moving, prepared, shell
+from standing_lab import ROOT, module
 
 BUSY = {"bandwidth": 20}
 
@@ -72,7 +72,7 @@ def test_an_interrupted_run_is_watched_on_with_its_bounds(shared):
     watched = shared.migrate(max_seconds=10, then="post_copy", **BUSY)
     assert watched["actions"] == [f"watch the migration of domain {NAME} to qemu+tls://cmp2/system"]
     assert watched["migration"]["ended_by"] == "post_copy" and watched["migration"]["total_s"] < 40
-    again = run("cmp1", "lifeboat.cloud.libvirt_migration", name=NAME, destination="qemu+tls://cmp2/system")
+    again = module("cmp1", "libvirt_migration", name=NAME, destination="qemu+tls://cmp2/system")
     assert not again["changed"]
 
 
@@ -84,5 +84,5 @@ def test_a_disk_of_its_own_goes_along_and_leaves_nothing_when_it_cannot(own):
     assert moved["disk_bytes"] == 64 << 20 and "copying disks" in [each["phase"] for each in moved["timeline"]]
     shell("cmp2", f"virsh destroy {NAME}")
     offline = {"name": NAME, "destination": "qemu+tls://cmp1/system", "mode": "offline"}
-    assert run("cmp2", "lifeboat.cloud.libvirt_migration", **offline)["migration"]["ended_by"] == "offline"
+    assert module("cmp2", "libvirt_migration", **offline)["migration"]["ended_by"] == "offline"
     assert NAME in shell("cmp1", "virsh list --all --name") and NAME not in shell("cmp2", "virsh list --all --name")
