@@ -76,6 +76,7 @@ def made(cloud: Connection) -> list[str]:
     flavor = cloud.compute.create_flavor(**FLAVOR)
     image = cloud.image.find_image("guest", ignore_missing=False)
     wanted = {"flavorRef": flavor.id, "imageRef": image.id, "networks": "none", "host": FULL}
+    since = time.monotonic()
     for number, begun in enumerate(range(0, NUMBER, BATCH), 1):
         count = min(BATCH, NUMBER - begun)
         body = {"name": f"many-{number:04}", "min_count": count, "max_count": count, **wanted}
@@ -88,13 +89,18 @@ def made(cloud: Connection) -> list[str]:
             return "" if active == whole else f"{active} of {whole} servers"
 
         await_that(f"servers of batch {number} ACTIVE", missing, TO_MAKE_S * count + AT_LEAST_S)
+        print(f"{begun + count} servers made in {time.monotonic() - since:.0f} s", flush=True)
     found = [server.id for server in cloud.compute.servers(all_projects=True, details=False, compute_host=FULL)]
     assert len(found) == NUMBER, f"{len(found)} servers are on {FULL}, {NUMBER} were expected"
     return found
 
 
 def take_away(cloud: Connection) -> None:
-    """The cloud as it was."""
+    """The cloud as it was. Servers whose host is gone Nova deletes by itself, which is much faster."""
+    play("tests/lab/fake_computes.yml", "-e", "fake_computes_state=absent")
+    services = [each for each in cloud.compute.services(binary="nova-compute") if each.host in (FULL, *EMPTY)]
+    for service in services:
+        cloud.compute.update_service_forced_down(service, service.host, service.binary, True)
     asked: set[str] = set()
 
     def remaining() -> str:
@@ -108,15 +114,14 @@ def take_away(cloud: Connection) -> None:
         return f"{len(left)} servers" if left else ""
 
     await_that("servers deleted", remaining, TO_DELETE_S * NUMBER + AT_LEAST_S)
-    play("tests/lab/fake_computes.yml", "-e", "fake_computes_state=absent")
 
     def refused() -> str:
-        for service in cloud.compute.services(binary="nova-compute"):
-            if service.host in (FULL, *EMPTY):
-                try:
-                    cloud.compute.delete_service(service)
-                except exceptions.ConflictException as error:
-                    return f"{service.host}: {error}"
+        for service in list(services):
+            try:
+                cloud.compute.delete_service(service)
+            except exceptions.ConflictException as error:
+                return f"{service.host}: {error}"
+            services.remove(service)
         return ""
 
     await_that("services of the fake computes deleted", refused, AT_LEAST_S)
