@@ -149,7 +149,11 @@ def test_a_cold_migration_that_is_confirmed_does_not_come_back(altered: t.Callab
 
 
 def test_a_source_that_is_lost_takes_its_server_with_it(altered: t.Callable[..., tuple[str, str]]) -> None:
-    verdict, reasons = altered("destination_lost_while_copying", fault={"pick": "move_source"})
+    try:
+        verdict, reasons = altered("destination_lost_while_copying", fault={"pick": "move_source"})
+    finally:
+        # Its port stays bound to the destination, too, so that it could not go there any more.
+        remove_servers()
     # Where it is Nova does not know: it calls a server running whose host was off.
     assert verdict == "failed" and "outage of at least" in reasons and "session lost" in reasons
 
