@@ -30,7 +30,7 @@ def migrate(tool: str, domain: str, source: str, destination: str) -> float:
         return migrate_by_virsh(domain, source, destination)
     uri = f"qemu+tls://{destination}/system"
     done = module(source, "libvirt_migration", name=domain, destination=uri)
-    return float(done["migration"]["total_s"])  # type: ignore[index]
+    return float(done["migration"]["total_s"])
 
 
 def statistics_of(domain: str, host: str) -> dict[str, float]:
