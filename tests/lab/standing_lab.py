@@ -93,9 +93,9 @@ def ansible(hosts: str, module: str, arguments: str) -> str:
     return done.stdout
 
 
-def module(place: str, name: str, check: bool = True, **arguments: object) -> dict[str, t.Any]:
-    """The result of a module on a host, by its short name when it is the collection's; ``check`` as for ``play``."""
-    whole_name = name if "." in name else f"lifeboat.cloud.{name}"
+def module(place: str, short_name: str, check: bool = True, **arguments: object) -> dict[str, t.Any]:
+    """The result of a module on a host; ``check`` as for ``play``. One of another collection needs its whole name."""
+    whole_name = short_name if "." in short_name else f"lifeboat.cloud.{short_name}"
     done = subprocess.run(
         ["ansible", place, "-m", whole_name, *(["-a", json.dumps(arguments)] if arguments else [])],
         cwd=ROOT,
