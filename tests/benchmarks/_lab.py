@@ -19,8 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 import own_guest
-from own_guest import shell
-from standing_lab import module
+from standing_lab import module, shell
 
 __all__ = [
     "PERIOD_S",

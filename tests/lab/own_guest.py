@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from standing_lab import ROOT, module, play
+from standing_lab import ROOT, ceph_secret, module, play, shell
 
 IMAGE = Path(os.environ.get("GUEST_IMAGE", ROOT / ".lab/guest.raw"))
 NAME, ADDRESS, MAC = "own-moving", "10.98.1.230", "52:54:00:99:00:30"
@@ -60,10 +60,6 @@ DOMAIN = """
 </domain>"""
 
 
-def shell(host: str, command: str) -> str:
-    return str(module(host, "ansible.builtin.shell", cmd=command)["stdout"])
-
-
 @dataclass(frozen=True)
 class Shape:
     """What a guest may have like another one that it is compared with."""
@@ -83,7 +79,7 @@ class Moving:
     def __init__(self, kind: str, shape: Shape, here: str) -> None:
         self.here = here
         [self.there] = set(HOSTS) - {here}
-        secret = shell("cmp1", "virsh -q secret-list | awk '/client.nova/ {print $1}'").strip()
+        secret = ceph_secret("cmp1")
         monitors = "".join(f"<host name='10.98.2.{number}' port='6789'/>" for number in (41, 42, 43))
         disk = DISKS[kind].format(secret=secret, name=NAME, monitors=monitors, place=PLACE, cache=shape.cache)
         xml = DOMAIN.format(name=NAME, disk=disk, config=CONFIG, mac=MAC, **asdict(shape))

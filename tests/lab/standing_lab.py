@@ -119,6 +119,16 @@ def module(place: str, short_name: str, check: bool = True, **arguments: object)
     return {**result, "failed": done.returncode != 0}
 
 
+def shell(host: str, command: str) -> str:
+    """What a command printed on a host, where it must succeed."""
+    return str(module(host, "ansible.builtin.shell", cmd=command)["stdout"])
+
+
+def ceph_secret(hypervisor: str) -> str:
+    """The UUID of the secret by which a hypervisor's libvirt opens images in Ceph."""
+    return shell(hypervisor, "virsh -q secret-list | awk '/client.nova/ {print $1}'").strip()
+
+
 def account(name: str) -> dict[str, t.Any]:
     """An account of the lab's clouds.yaml."""
     found: dict[str, t.Any] = yaml.safe_load((ROOT / ".lab/clouds.yaml").read_text(encoding="utf-8"))["clouds"][name]

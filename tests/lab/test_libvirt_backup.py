@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from standing_lab import module
+from standing_lab import ceph_secret, module, shell
 
 HOST, NAME = "cmp1", "own-kept"
 PLACE = "/var/lib/libvirt/own-kept"
@@ -30,8 +30,8 @@ RBD = f"""<disk type='network'><driver name='qemu' type='raw' cache='writeback'/
   <target dev='vda' bus='virtio'/></disk>"""
 
 
-def shell(command: str) -> str:
-    return str(module(HOST, "ansible.builtin.shell", cmd=f"set -e; {command}")["stdout"])
+def on_host(command: str) -> str:
+    return shell(HOST, f"set -e; {command}")
 
 
 def backup(name: str, **arguments: object) -> dict[str, object]:
@@ -40,7 +40,7 @@ def backup(name: str, **arguments: object) -> dict[str, object]:
 
 def write(at_mib: int, pattern: int) -> None:
     """Change 64 KiB of the disk of the running guest."""
-    said = shell(
+    said = on_host(
         f"virsh qemu-monitor-command {NAME} --hmp 'qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend "
         f'"write -f -P {pattern} {at_mib}M 64k"\''
     )
@@ -48,7 +48,7 @@ def write(at_mib: int, pattern: int) -> None:
 
 
 def hash_of(image: str) -> str:
-    return shell(f"qemu-img convert -U -O raw {image} {PLACE}/raw && sha256sum <{PLACE}/raw").split()[0]
+    return on_host(f"qemu-img convert -U -O raw {image} {PLACE}/raw && sha256sum <{PLACE}/raw").split()[0]
 
 
 @pytest.fixture
@@ -60,10 +60,10 @@ def place() -> Iterator[None]:
         f"for each in {IMAGE} {RESTORED}; do {CEPH} snap purge $each 2>/dev/null || true; "
         f"{CEPH} rm $each 2>/dev/null || true; done"
     )
-    shell(tear_down)
-    shell(f"mkdir -p {PLACE}; qemu-img create -f qcow2 {PLACE}/disk.qcow2 64M")
+    on_host(tear_down)
+    on_host(f"mkdir -p {PLACE}; qemu-img create -f qcow2 {PLACE}/disk.qcow2 64M")
     yield
-    shell(tear_down)
+    on_host(tear_down)
 
 
 @pytest.fixture
@@ -73,9 +73,10 @@ def on_file(place: None) -> None:
 
 @pytest.fixture
 def in_ceph(place: None) -> None:
-    secret = shell("virsh -q secret-list | awk '/client.nova/ {print $1}'").strip()
-    shell(f"{CEPH.removesuffix(' --no-progress')} create --size 64M {IMAGE}")
-    module(HOST, "libvirt_domain", name=NAME, xml=DOMAIN.format(disk=RBD.format(secret=secret)), state="running")
+    on_host(f"{CEPH.removesuffix(' --no-progress')} create --size 64M {IMAGE}")
+    module(
+        HOST, "libvirt_domain", name=NAME, xml=DOMAIN.format(disk=RBD.format(secret=ceph_secret(HOST))), state="running"
+    )
 
 
 def test_what_is_restored_from_files_is_what_the_disk_was(on_file):
@@ -88,7 +89,7 @@ def test_what_is_restored_from_files_is_what_the_disk_was(on_file):
     assert not backup("monday", base="sunday")["changed"] and made["disks"][0]["bytes"] < 1 << 20
     write(1, 0x33)
     assert sunday == hash_of(f"{PLACE}/backups/sunday/vda.qcow2")
-    shell(
+    on_host(
         f"cp -r {PLACE}/backups {PLACE}/copy; qemu-img rebase -u -F qcow2 -b {PLACE}/copy/sunday/vda.qcow2 "
         f"{PLACE}/copy/monday/vda.qcow2"
     )
@@ -98,7 +99,7 @@ def test_what_is_restored_from_files_is_what_the_disk_was(on_file):
     write(3, 0x44)
     assert hash_of(f"'{served['uri']}'") == now
     changed = json.loads(
-        shell(
+        on_host(
             "qemu-img map --output=json --image-opts driver=nbd,export=vda,server.type=unix,"
             f"server.path={PLACE}/backups/served/nbd.socket,x-dirty-bitmap={served['bitmap']}"
         )
@@ -106,7 +107,7 @@ def test_what_is_restored_from_files_is_what_the_disk_was(on_file):
     assert [(each["start"], each["length"]) for each in changed if not each["data"]] == [(1 << 20, 64 << 10)]
     for name in ("served", "monday", "sunday"):
         assert backup(name, state="absent")["changed"]
-    assert not shell(f"virsh checkpoint-list --name {NAME}").strip()
+    assert not on_host(f"virsh checkpoint-list --name {NAME}").strip()
 
 
 def test_what_is_restored_from_ceph_is_what_the_disk_was(in_ceph):
@@ -118,13 +119,13 @@ def test_what_is_restored_from_ceph_is_what_the_disk_was(in_ceph):
     made = backup("monday", base="sunday")["backup"]
     assert not backup("monday", base="sunday")["changed"] and made["disks"][0]["bytes"] < 5 << 20
     write(1, 0x33)
-    shell(f"{CEPH.removesuffix(' --no-progress')} create --size 64M {RESTORED}")
+    on_host(f"{CEPH.removesuffix(' --no-progress')} create --size 64M {RESTORED}")
     for name, expected in (("sunday", sunday), ("monday", monday)):
-        shell(f"{CEPH} import-diff {PLACE}/backups/{name}/vda.rbd-diff {RESTORED}")
+        on_host(f"{CEPH} import-diff {PLACE}/backups/{name}/vda.rbd-diff {RESTORED}")
         assert hash_of(f"rbd:{RESTORED}:id=nova:conf=/etc/ceph/ceph.conf") == expected
     for name in ("monday", "sunday"):
         assert backup(name, state="absent")["changed"]
-    assert json.loads(shell(f"rbd --id nova snap ls --format json {IMAGE}")) == []
+    assert json.loads(on_host(f"rbd --id nova snap ls --format json {IMAGE}")) == []
 
 
 @pytest.mark.parametrize("kept_by", ["libvirt", "ceph"])
@@ -139,7 +140,7 @@ def test_a_snapshot_brings_the_disk_back(kept_by, request):
     write(1, 0x22)
     assert hash_of(disk) != before
     if kept_by == "ceph":
-        shell(f"virsh destroy {NAME}")
+        on_host(f"virsh destroy {NAME}")
     module(HOST, "libvirt_snapshot", state="reverted", **snapshot)
     assert hash_of(disk) == before
     assert module(HOST, "libvirt_snapshot", state="absent", **snapshot)["changed"]
@@ -151,5 +152,5 @@ def test_a_guest_sleeps_and_wakes(on_file, path):
     place = {"path": path} if path else {}
     for state, found in (("saved", "shut off"), ("restored", "running")):
         assert module(HOST, "libvirt_saved_state", name=NAME, state=state, **place)["changed"]
-        assert shell(f"virsh domstate {NAME}").strip() == found
+        assert on_host(f"virsh domstate {NAME}").strip() == found
         assert not module(HOST, "libvirt_saved_state", name=NAME, state=state, **place)["changed"]

@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from own_guest import NAME, PLACE, Moving, moving, prepared, shell
-from standing_lab import ROOT, module
+from own_guest import NAME, PLACE, Moving, moving, prepared
+from standing_lab import ROOT, module, shell
 
 BUSY = {"bandwidth": 20}
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from standing_lab import CONTROLLERS, ROOT, ansible, connected, module, play
+from standing_lab import CONTROLLERS, ROOT, ceph_secret, connected, module, play, shell
 
 HERE, THERE = "lifeboat@ceph#ceph", "lifeboat@fast#fast"
 POOLS = ("volumes-fast", "images-fast")
@@ -60,11 +60,11 @@ def take_away() -> None:
             if volume_type.name == "fast":
                 cloud.block_storage.delete_type(volume_type)
     for host in CONTROLLERS:
-        ansible(host, "ansible.builtin.shell", f"cinder-manage service remove cinder-volume {host}@fast || true")
-    ansible(CONTROLLERS[0], "ansible.builtin.shell", "cinder-manage cluster remove cinder-volume lifeboat@fast || true")
+        shell(host, f"cinder-manage service remove cinder-volume {host}@fast || true")
+    shell(CONTROLLERS[0], "cinder-manage cluster remove cinder-volume lifeboat@fast || true")
     removal = " && ".join(f"{CEPH} osd pool rm {name} {name} --yes-i-really-really-mean-it" for name in POOLS)
     allow = f"{CEPH} config set mon mon_allow_pool_delete"
-    ansible("stor1", "ansible.builtin.shell", f"{allow} true; {removal}; {allow} false")
+    shell("stor1", f"{allow} true; {removal}; {allow} false")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -111,7 +111,7 @@ def volume(image: str) -> Iterator[str]:
 def hash_of(volume: str, pool: str, size: int) -> str:
     """Of the volume's first bytes, read on a controller from the pool where it must be."""
     read = f"rbd --id cinder --pool {pool} export --no-progress volume-{volume} - | head --bytes {size} | sha256sum"
-    return re.findall(r"\b[0-9a-f]{64}\b", ansible("ctl1", "ansible.builtin.shell", read))[0]
+    return shell(CONTROLLERS[0], read).split()[0]
 
 
 @pytest.fixture
@@ -227,6 +227,7 @@ def test_an_unknown_store_is_refused(image: str) -> None:
     assert refused["failed"] and "store slow; expected some of ceph, fast" in refused["msg"]
 
 
+HYPERVISOR = "cmp1"
 DOMAIN, DIRECTORY, IMAGE = "own-moved", "/var/lib/libvirt/own-moved", "vms/own-moved"
 FILE = f"{DIRECTORY}/disk.qcow2"
 RBD = "rbd --id nova --no-progress"
@@ -238,21 +239,16 @@ XML = f"""
 CLEAN = f"virsh destroy {DOMAIN}; virsh undefine {DOMAIN}; rm -rf {DIRECTORY}; sleep 1; {RBD} rm {IMAGE}; true"
 
 
-def hypervisor(command: str) -> str:
-    """What a command printed on cmp1."""
-    printed = ansible("cmp1", "ansible.builtin.shell", json.dumps({"cmd": command}))
-    return printed.partition(">>\n")[2]
-
-
 def write(at_mib: int, pattern: int) -> None:
     """Change 1 MiB of the disk of the running guest."""
     device = "/machine/peripheral/virtio-disk0/virtio-backend"
     ask = f'qemu-io -d {device} "write -f -P {pattern} {at_mib}M 1M"'
-    assert not hypervisor(f"virsh qemu-monitor-command {DOMAIN} --hmp '{ask}'").strip()
+    assert not shell(HYPERVISOR, f"virsh qemu-monitor-command {DOMAIN} --hmp '{ask}'").strip()
 
 
 def raw_hash(image: str) -> str:
-    return hypervisor(f"qemu-img convert -U -O raw {image} {DIRECTORY}/raw && sha256sum <{DIRECTORY}/raw").split()[0]
+    raw = f"{DIRECTORY}/raw"
+    return shell(HYPERVISOR, f"qemu-img convert -U -O raw {image} {raw} && sha256sum <{raw}").split()[0]
 
 
 def in_ceph() -> str:
@@ -261,24 +257,24 @@ def in_ceph() -> str:
 
 def sources() -> list[str]:
     """Of the running guest and of its definition."""
-    seen = [hypervisor(f"virsh domblklist {DOMAIN} {flag}") for flag in ("", "--inactive")]
+    seen = [shell(HYPERVISOR, f"virsh domblklist {DOMAIN} {flag}") for flag in ("", "--inactive")]
     return [line.split()[1] for text in seen for line in text.splitlines() if line.split()[:1] == ["vda"]]
 
 
 def block_copy(check: bool = True, **options: object) -> dict[str, t.Any]:
-    secret = hypervisor("virsh -q secret-list | awk '/client.nova/ {print $1}'").strip()
-    return module("cmp1", "libvirt_block_copy", check, name=DOMAIN, disk="vda", image=IMAGE, secret=secret, **options)
+    image = {"image": IMAGE, "secret": ceph_secret(HYPERVISOR)}
+    return module(HYPERVISOR, "libvirt_block_copy", check, name=DOMAIN, disk="vda", **image, **options)
 
 
 @pytest.fixture
 def domain() -> Iterator[None]:
     """A running guest with 64 MiB in a file, some of them written."""
-    hypervisor(f"({CLEAN}) 2>/dev/null; mkdir -p {DIRECTORY}; qemu-img create -q -f qcow2 {FILE} 64M")
-    module("cmp1", "libvirt_domain", name=DOMAIN, xml=XML, state="running")
+    shell(HYPERVISOR, f"({CLEAN}) 2>/dev/null; mkdir -p {DIRECTORY}; qemu-img create -q -f qcow2 {FILE} 64M")
+    module(HYPERVISOR, "libvirt_domain", name=DOMAIN, xml=XML, state="running")
     for at_mib in range(0, 64, 4):
         write(at_mib, at_mib + 1)
     yield
-    hypervisor(f"({CLEAN}) 2>/dev/null")
+    shell(HYPERVISOR, f"({CLEAN}) 2>/dev/null")
 
 
 def test_a_disk_of_a_running_domain_moves_into_ceph(domain: None) -> None:
@@ -298,19 +294,20 @@ def test_a_copy_that_takes_too_long_is_taken_back(domain: None) -> None:
     refused = block_copy(check=False, bandwidth=1, max_seconds=3)
     assert refused["failed"] and f"the guest goes on with {FILE}" in refused["found"]
     assert sources() == [FILE, FILE] and raw_hash(FILE) == before
-    assert DOMAIN not in hypervisor(f"{RBD} ls vms").split()
+    assert DOMAIN not in shell(HYPERVISOR, f"{RBD} ls vms").split()
 
 
 def test_a_copy_that_somebody_left_is_gone_on_with(domain: None) -> None:
     before = raw_hash(FILE)
-    secret = hypervisor("virsh -q secret-list | awk '/client.nova/ {print $1}'").strip()
+    secret = ceph_secret(HYPERVISOR)
     disk = (
         f"<disk type='network'><driver type='raw'/><auth username='nova'><secret type='ceph' uuid='{secret}'/></auth>"
         f"<source protocol='rbd' name='{IMAGE}'/><target dev='vda'/></disk>"
     )
-    hypervisor(
+    shell(
+        HYPERVISOR,
         f'{RBD.removesuffix(" --no-progress")} create --size 64M {IMAGE}; echo "{disk}" >{DIRECTORY}/disk.xml; '
-        f"virsh blockcopy {DOMAIN} vda --xml {DIRECTORY}/disk.xml --reuse-external --transient-job --bandwidth 8"
+        f"virsh blockcopy {DOMAIN} vda --xml {DIRECTORY}/disk.xml --reuse-external --transient-job --bandwidth 8",
     )
     done = block_copy()
     assert done["actions"] == [f"go on with the copy of disk vda of domain {DOMAIN} to rbd:{IMAGE}"]
