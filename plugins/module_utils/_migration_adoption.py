@@ -12,7 +12,7 @@ import typing as t
 from datetime import UTC, datetime
 from functools import partial
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import owed
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import EVACUATION, owed
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import read_latest, read_records
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import Step, steps_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_survey import asked
@@ -50,7 +50,8 @@ def adopted(compute: Service, directory: Path, rules: Rules) -> list[Step]:
     while True:
         # Before the files are read: what is asked for between both is not somebody else's.
         latest = asked(partial(read_latest, compute, _LATEST))
-        entries = owed(directory)
+        # What is rebuilt from a dead host is for whoever takes that up again.
+        entries = [entry for entry in owed(directory) if entry["step"].get("mode") != EVACUATION]
         unclear = found.own(entries)
         unclear |= found.others(latest, {entry["step"]["server"] for entry in entries})
         if not unclear or time.monotonic() >= end:

@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import Journey
 
 Json = dict[str, t.Any]
+# The mode of a step that has a server of a dead host rebuilt.
+EVACUATION = "evacuation"
 # In so many files it is looked for what is owed, the newest.
 _FILES = 20
 
@@ -64,8 +66,11 @@ def owed(directory: Path) -> list[Json]:
         for entry, way in _entries(file):
             if "asked" in entry:
                 found[way["server"]] = entry, way
-            elif found.get(way["server"], (None, None))[1] == way:
-                del found[way["server"]]
+            elif way["server"] in found:
+                asked = found[way["server"]][1]
+                # Of a server of a dead host Nova chooses the destination.
+                if way == asked | ({"destination": way["destination"]} if asked["destination"] is None else {}):
+                    del found[way["server"]]
     return [entry for entry, _way in found.values()]
 
 
@@ -114,7 +119,7 @@ def receipt_of_result(result: Mapping[str, t.Any], step: Mapping[str, t.Any], be
     return {
         "server": step["server"],
         "name": step.get("name", step["server"]),
-        "kind": mode if mode in ("cold", "evacuation") else "live",
+        "kind": mode if mode in ("cold", EVACUATION) else "live",
         "planned": dict(step),
         "moved": not failed,
         "found": str(result.get("found") or result.get("msg") or "no reason") if failed else "",

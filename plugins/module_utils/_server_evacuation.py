@@ -6,7 +6,8 @@
 
 Nova itself takes a host for dead whose nova-compute does not report, though its servers may run and write on. Two
 copies of a server on one disk destroy it, so a proof is asked for: that an operator, or a fencing device's answer, has
-forced the service down.
+forced the service down. And where the dead host alone has a server's disks, Nova would make it anew from its image, and
+delete the disks once the host is back.
 """
 
 from __future__ import annotations
@@ -43,11 +44,15 @@ _STATUSES = ("ACTIVE", "SHUTOFF", "ERROR")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """``server`` shall not be on the dead host ``away_from`` any more, but on ``host`` or where Nova puts it."""
+    """``server`` shall not be on the dead host ``away_from`` any more, but on ``host`` or where Nova puts it.
+
+    ``keeps_disks``: the hosts share them, so that they outlive their host, or nobody minds that they are lost.
+    """
 
     server: str
     away_from: str
     host: str | None
+    keeps_disks: bool
     timeout_s: float
 
 
@@ -61,7 +66,9 @@ class Receipt:
 
     @property
     def seconds(self) -> float:
-        """Since the request."""
+        """Since the request; of what had ended before, from Nova's record."""
+        if self.record and not self.actions:
+            return self.record.seconds
         return round(time.monotonic() - self.began, 2)
 
 
@@ -72,9 +79,11 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
         raise LifeboatError(thing, found, "two hosts", "Give another host, or none.")
     server = find_server(compute, wanted.server)
     receipt = Receipt()
+    records = _records_of(compute, server)
     if server.host != wanted.away_from:
+        receipt.record = next((each for each in records if each.source == wanted.away_from), None)
         return server, receipt
-    record = _under_way(compute, server)
+    record = records[0] if records and not records[0].ended else None
     if record is None:
         _refuse(compute, server, wanted)
         where = wanted.host or "a host that Nova chooses"
@@ -89,9 +98,8 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
     return _watch(compute, server, wanted, receipt), receipt
 
 
-def _under_way(compute: Service, server: Server) -> Record | None:
-    records = [each for each in read_records(compute, {"instance_uuid": server.id}) if each.kind == "evacuation"]
-    return records[0] if records and not records[0].ended else None
+def _records_of(compute: Service, server: Server) -> list[Record]:
+    return [each for each in read_records(compute, {"instance_uuid": server.id}) if each.kind == "evacuation"]
 
 
 def _refuse(compute: Service, server: Server, wanted: Wanted) -> None:
@@ -109,6 +117,13 @@ def _refuse(compute: Service, server: Server, wanted: Wanted) -> None:
         task = f" and Nova busy with {server.task}" if server.task else ""
         remedy = "Wait, or end what goes on; reset its state (openstack server set --state) when the dead host held it."
         raise LifeboatError(str(server), f"status {server.status}{task}", f"{', '.join(_STATUSES)} and no task", remedy)
+    if server.has_disks and not wanted.keeps_disks:
+        found = f"disks of its own on {wanted.away_from}, which another host would make anew from the image"
+        remedy = (
+            "Name the storage that the hosts share (shared_storage), repair the host, or accept that what is on these "
+            "disks is lost (lose_disks=true)."
+        )
+        raise LifeboatError(str(server), found, "disks that outlive their host", remedy)
     if wanted.host:
         require_destination(services, wanted.host)
 
@@ -118,8 +133,8 @@ def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -
     end = time.monotonic() + wanted.timeout_s
     while True:
         server = asked_again(lambda: read_server(compute, before.id), _GRACE_S, _PAUSE_S)
-        records = asked_again(lambda: read_records(compute, {"instance_uuid": before.id}), _GRACE_S, _PAUSE_S)
-        receipt.record = next((each for each in records if each.kind == "evacuation"), None)
+        records = asked_again(lambda: _records_of(compute, before), _GRACE_S, _PAUSE_S)
+        receipt.record = records[0] if records else None
         status = receipt.record.status if receipt.record else "not recorded"
         if server.host != wanted.away_from and not server.task and server.status in ("ACTIVE", "SHUTOFF"):
             return server

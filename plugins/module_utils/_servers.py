@@ -26,7 +26,10 @@ MICROVERSION = "2.84"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server as Nova has it. ``task`` is what Nova does with it now, None when nothing."""
+    """A server as Nova has it.
+
+    ``task`` is what Nova does with it now, None when nothing; ``has_disks``: of its own, beside volumes.
+    """
 
     id: str
     name: str
@@ -35,10 +38,12 @@ class Server:
     task: str | None
     launched_at: str | None
     fault: str
+    has_disks: bool
 
     @classmethod
     def parse(cls, body: Json) -> Server:
         """From an answer of C(servers)."""
+        flavor = body["flavor"]
         return cls(
             id=body["id"],
             name=body["name"],
@@ -47,6 +52,8 @@ class Server:
             task=body.get("OS-EXT-STS:task_state"),
             launched_at=body.get("OS-SRV-USG:launched_at"),
             fault=body.get("fault", {}).get("message", ""),
+            # A server that started from a volume has no image.
+            has_disks=bool(body["image"] or flavor["ephemeral"] or flavor["swap"]),
         )
 
     def __str__(self) -> str:

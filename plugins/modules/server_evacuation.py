@@ -12,11 +12,13 @@ short_description: Rebuild a server of a dead host on another one
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
-  - Has Nova rebuild a server whose host has died on another host, with its disks if both hosts share them, and waits
-    until it is there as it was, running or stopped.
+  - Has Nova rebuild a server whose host has died on another host, with its volumes, and with its disks if both hosts
+    share them, and waits until it is there as it was, running or stopped.
   - Refuses a host that is not proven dead. Nova takes a host for dead whose C(nova-compute) does not report, though its
     servers may run on, and two copies of a server on one disk destroy it. The proof is that its service is forced down,
     which M(lifeboat.cloud.compute_service) does after a power device has said that the host is off.
+  - Refuses a server whose disks only the dead host has. Nova would make them anew from the image, and delete the old
+    ones when the host is back.
   - A server that is not on the dead host any more is left alone; an evacuation that is under way is watched to its end.
 extends_documentation_fragment:
   - lifeboat.cloud._openstack
@@ -36,6 +38,15 @@ options:
     description:
       - The host where the server shall be. Without it Nova chooses one.
     type: str
+  shared_storage:
+    description:
+      - Storage that all hosts share for servers' disks, such as C(ceph). Volumes do not need it.
+    type: str
+  lose_disks:
+    description:
+      - Rebuild the server although its disks are lost with the host.
+    type: bool
+    default: false
   evacuation_timeout:
     description:
       - How many seconds it may take.
@@ -70,6 +81,7 @@ EXAMPLES = r"""
     cloud: admin
     server: web-1
     away_from: cmp1
+    shared_storage: ceph
 """
 
 RETURN = r"""
@@ -101,12 +113,14 @@ server:
       type: str
       sample: ACTIVE
 migration:
-  description: Nova's record, as M(lifeboat.cloud.migration_info) returns it; empty when there was none.
+  description:
+    - Nova's record, as M(lifeboat.cloud.migration_info) returns it, also of a server that had been rebuilt before;
+      empty when there was none.
   returned: success
   type: dict
   sample: {id: 61, kind: evacuation, status: done, source: cmp1, destination: cmp2}
 seconds:
-  description: From the request to the end, in seconds.
+  description: From the request to the end, in seconds; of a server that had been rebuilt before by Nova's record.
   returned: success
   type: float
   sample: 18.4
@@ -129,13 +143,21 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "server": {"type": "str", "required": True},
     "away_from": {"type": "str", "required": True},
     "host": {"type": "str"},
+    "shared_storage": {"type": "str"},
+    "lose_disks": {"type": "bool", "default": False},
     "evacuation_timeout": {"type": "float", "default": 600.0},
 }
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
-    wanted = Wanted(params["server"], params["away_from"], params["host"], params["evacuation_timeout"])
+    wanted = Wanted(
+        server=params["server"],
+        away_from=params["away_from"],
+        host=params["host"],
+        keeps_disks=bool(params["shared_storage"]) or params["lose_disks"],
+        timeout_s=params["evacuation_timeout"],
+    )
     with opened(params) as cloud:
         server, receipt = converge(cloud.compute, wanted, dry_run=module.check_mode)
     return {

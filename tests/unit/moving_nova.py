@@ -56,6 +56,7 @@ class Moving:
     host: str
     status: str = "ACTIVE"
     task: str | None = None
+    image: str = "image"
     steps: list = field(default_factory=list)
     record: dict | None = None
 
@@ -132,7 +133,7 @@ class MovingNova:
             "OS-EXT-SRV-ATTR:host": server.host,
             "OS-EXT-STS:task_state": server.task,
             "OS-SRV-USG:launched_at": "2026-11-22T02:52:54.000000",
-            "image": {"id": "image", "links": []},
+            "image": {"id": server.image, "links": []} if server.image else "",
             "flavor": {"vcpus": 1, "ram": 1024, "disk": 1, "ephemeral": 0, "swap": 0, "extra_specs": {}},
             "locked": False,
         }

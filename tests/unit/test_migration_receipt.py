@@ -11,6 +11,7 @@ import typing as t
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.lifeboat.cloud.plugins.filter.migration_receipt import migration_receipt
+from ansible_collections.lifeboat.cloud.plugins.filter.receipts_owed import receipts_owed
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_history import read_history
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.reading import read_run
 from ansible_collections.lifeboat.cloud.tests.unit.receipt_samples import RUN, receipt, step
@@ -46,9 +47,24 @@ def test_where_nova_took_it_counts_and_where_it_could_not_the_plan_does() -> Non
 
 
 def test_of_a_dead_host_there_is_no_plan() -> None:
-    wanted = {"server": "id-web-1", "name": "web-1", "source": "cmp1", "destination": None, "mode": "evacuation"}
+    wanted = rebuilt("web-1")
     made = migration_receipt({"changed": True, "server": {"host": "cmp2"}, "seconds": 20.5}, wanted, BEGAN)
     assert (made["kind"], made["moved"], made["destination"], made["timeline"]) == ("evacuation", True, "cmp2", [])
+
+
+def rebuilt(name: str) -> dict[str, t.Any]:
+    return {"server": f"id-{name}", "name": name, "source": "cmp1", "destination": None, "mode": "evacuation"}
+
+
+def test_what_was_asked_for_is_owed_until_its_receipt_is_there(tmp_path: Path) -> None:
+    assert receipts_owed(tmp_path / "none") == []
+    journal = tmp_path / "2026-11-22T13-42-05Z.jsonl"
+    asked = [{"asked": BEGAN, "step": each} for each in (rebuilt("web-1"), rebuilt("web-2"), step("web-3"))]
+    journal.write_text("".join(f"{json.dumps(each)}\n" for each in asked), encoding="utf-8")
+    assert [each["name"] for each in receipts_owed(tmp_path)] == ["web-1", "web-2", "web-3"]
+    with journal.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(migration_receipt({"server": {"host": "cmp2"}}, rebuilt("web-1"), BEGAN)))
+    assert receipts_owed(tmp_path)[0] == {**rebuilt("web-2"), "asked": BEGAN}
 
 
 @pytest.mark.parametrize(("result", "wanted"), [("done", step()), ({}, None), ({}, {"server": "web-1"})])

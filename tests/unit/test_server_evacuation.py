@@ -27,9 +27,8 @@ def nova(cloud, monkeypatch):
 
 def run(nova, check=False, **options):
     nova.calls.clear()
-    return run_module(
-        server_evacuation.main, check, **{**nova.options, "server": "web-1", "away_from": "cmp1", **options}
-    )
+    wanted = {"server": "web-1", "away_from": "cmp1", "shared_storage": "ceph", **options}
+    return run_module(server_evacuation.main, check, **{**nova.options, **wanted})
 
 
 def requests(nova):
@@ -45,6 +44,8 @@ def test_it_is_foretold_asked_for_once_and_watched_to_its_end(nova, options, bod
     assert (did["server"]["host"], did["server"]["status"], did["migration"]["status"]) == ("cmp2", "ACTIVE", "done")
     again = run(nova, **options)
     assert again["changed"] is False and requests(nova) == []
+    # Whoever was interrupted gets to know of it.
+    assert again["migration"] == did["migration"] and again["seconds"] >= 0
 
 
 @pytest.mark.parametrize("state", ["up", "down"])
@@ -53,6 +54,15 @@ def test_a_host_that_is_not_proven_dead_is_refused(nova, state):
     for check in (True, False):
         done = run(nova, check=check)
         assert done["failed"] and "not forced down" in done["found"] and requests(nova) == []
+
+
+def test_disks_that_nobody_else_has_are_not_lost_unasked(nova):
+    for check in (True, False):
+        done = run(nova, check=check, shared_storage=None)
+        assert done["failed"] and "disks of its own on cmp1" in done["found"] and requests(nova) == []
+    assert run(nova, check=True, shared_storage=None, lose_disks=True)["changed"]
+    nova.moving.servers[UUID].image = ""
+    assert run(nova, shared_storage=None)["server"]["host"] == "cmp2"
 
 
 def test_one_under_way_is_watched_and_not_begun_again(nova):
