@@ -95,7 +95,7 @@ drill_round() {
   STOLEN=$((100 * (stolen_then - stolen) / (all_then - all + 1)))
 }
 
-# Without servers to move, the drills that move them would be refused.
+# The drills that move servers need a whole cloud and an hour.
 control_plane_drills=(-e "{\"drill_catalogue\": [\"$ROOT/roles/drill/files/catalogue\"]}")
 
 # drill_and_repeat DRILLS TIMES [ARGUMENT...]: drills in one report. What has not passed is run again up to TIMES times,
