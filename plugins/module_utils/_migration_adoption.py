@@ -19,7 +19,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_survey i
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Move
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import GRACE_S
-from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import TASKS
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import TASKS, abandoned
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import Server, moment, read_server
 
 if t.TYPE_CHECKING:
@@ -100,9 +100,11 @@ class _Found:
             if record.ended or record.kind not in TASKS or record.server in known:
                 continue
             server = self._server(record.server)
+            if server is None or abandoned(server, record):
+                continue
             if record.destination is None:
-                unclear |= server is not None
-            elif server is not None:
+                unclear = True
+            else:
                 self.steps[record.id] = self._of_others(server, record, record.destination)
         return unclear
 

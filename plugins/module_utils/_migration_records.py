@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read, read_list
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import MICROVERSION, moment
@@ -77,6 +78,11 @@ class Record:
     def seconds(self) -> float:
         """From its beginning to its last change, with Nova's resolution of one second."""
         return (moment(self.updated_at or self.created_at) - moment(self.created_at)).total_seconds()
+
+    @property
+    def unchanged_s(self) -> float:
+        """Since its last change, by the clock of this machine."""
+        return (datetime.now(UTC) - moment(self.updated_at or self.created_at).replace(tzinfo=UTC)).total_seconds()
 
 
 def read_records(compute: Service, filters: Mapping[str, str]) -> list[Record]:

@@ -243,9 +243,9 @@ class Run:
         if server.host != step.move.source:
             raise elsewhere(step, server.host)
         journey = self._journey(step, server)
-        own = self._records.get(server.id, [])
+        # All of its own: one that the latest of all servers do not show would be taken for new later.
+        own = asked(partial(read_records, self._compute, {"instance_uuid": server.id}))
         if server.task == TASKS[step.kind] or server.status == WAITS:
-            own = asked(partial(read_records, self._compute, {"instance_uuid": server.id}))
             record = in_progress(server, own)
             if record is not None:
                 refuse_other(server, record, journey.wanted)

@@ -18,11 +18,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps im
     step_of_record,
     steps_done,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import asked_again
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, asked_again
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import GRACE_S
-from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import TASKS, gone
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import TASKS, abandoned, gone
+from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import read_server
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,11 +92,25 @@ def survey(
 def _record_of(compute: Service, chain: Sequence[Step], own: Sequence[Record]) -> Record | None:
     """The one that an earlier call has noted, or the one that Nova works on."""
     noted = [step.notes["record"] for step in chain if step.notes]
-    if not noted:
-        return own[0] if own and own[0].kind in TASKS and not own[0].settled else None
-    if noted[0] not in [each.id for each in own]:
-        own = asked(partial(read_records, compute, {"instance_uuid": chain[0].move.server}))
-    return next((each for each in own if each.id == noted[0]), None)
+    if noted:
+        return next((each for each in own if each.id == noted[0]), None) or asked(
+            partial(_read_noted, compute, chain[0].move.server, noted[0])
+        )
+    if not own or own[0].kind not in TASKS or own[0].settled:
+        return None
+    server = asked(partial(read_server, compute, own[0].server))
+    return None if abandoned(server, own[0]) else own[0]
+
+
+def _read_noted(compute: Service, server: str, number: int) -> Record:
+    filters = {"instance_uuid": server}
+    for record in read_records(compute, filters):
+        if record.id == number:
+            return record
+    # It was there, and Nova deletes none: with a cell that does not answer it may tell of none.
+    raise RefusalError(
+        "GET", "/os-migrations", 503, f"no migration {number} of server {server}, which was there before"
+    )
 
 
 def _fleet(cloud: Cloud, planning: Planning, going: Mapping[Move, Step]) -> Fleet:

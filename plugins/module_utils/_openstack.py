@@ -220,13 +220,17 @@ def write(service: Service, url: str, body: Json, microversion: str | None = Non
 
 def make(service: Service, url: str, body: Json, microversion: str | None = None) -> Json:
     """The body of the answer to a POST that makes something; RefusalError for an error status."""
-    # Where no answer came it may have been made all the same, and would be made twice.
-    return _body_of(service.post(url, microversion=microversion, json=body, connect_retries=0))
+    return _body_of(_post(service, url, body, microversion))
 
 
 def act(service: Service, url: str, action: Json, microversion: str | None = None) -> None:
     """Ask for ``action`` by a POST whose answer says only that it was taken; RefusalError for an error status."""
-    refuse_error(service.post(url, microversion=microversion, json=action))
+    refuse_error(_post(service, url, action, microversion))
+
+
+def _post(service: Service, url: str, body: Json, microversion: str | None) -> t.Any:
+    # Where no answer came it may have been taken all the same, and would be asked for twice.
+    return service.post(url, microversion=microversion, json=body, connect_retries=0)
 
 
 def remove(service: Service, url: str, microversion: str | None = None) -> None:
@@ -244,7 +248,11 @@ def no_answer(error: Exception) -> bool:
     """Whether a service could not tell just now: it answered with an error of its own, or not at all."""
     if isinstance(error, RefusalError):
         return error.status >= 500
-    return isinstance(error, keystone_exceptions.ConnectFailure)
+    # Where there is no answer within the time, that is no ConnectFailure but its sibling.
+    silent = (keystone_exceptions.RetriableConnectionFailure, keystone_exceptions.UnknownConnectionError)
+    # Keystone's, when it is asked for a token.
+    broken = isinstance(error, keystone_exceptions.HttpError) and error.http_status >= 500
+    return broken or isinstance(error, silent)
 
 
 def asked_again(ask: Callable[[], Answer], grace_s: float, pause_s: float) -> Answer:

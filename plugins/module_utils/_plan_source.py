@@ -16,7 +16,7 @@ from collections import defaultdict
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._hypervisors import survey
-from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import read_list
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read, read_list
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import joined
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Amounts, Host, Needs, Server, Traits
 
@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._hypervisors import Hypervisor, Survey
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Cloud, Json
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Cloud, Json, Service
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import (
         Fleet,
         GroupPolicy,
@@ -66,7 +66,7 @@ def fleet_from(
         remedy = "Say what migrations get, in bytes per second."
         raise LifeboatError("bandwidth of the hosts", "none", "a number, which Nova does not know", remedy)
     found = survey(cloud, [], traits=True, placing=True)
-    groups = read_list(cloud.compute, "/os-server-groups", "server_groups", _GROUPS, all_projects="true")
+    groups = _groups(cloud.compute)
     group_of = {member: group["id"] for group in groups for member in group["members"]}
     stored = {each.host: storage or _shared(found, each) for each in found.hypervisors}
     features = {each.host: _features(each) for each in found.hypervisors}
@@ -84,6 +84,17 @@ def fleet_from(
     return joined(hosts, servers, policies, {})
 
 
+def _groups(compute: Service) -> list[Json]:
+    """All server groups. Nova cuts their list, and unlike with others does not say where it goes on."""
+    groups: list[Json] = []
+    while True:
+        query = {"all_projects": "true", "offset": str(len(groups))}
+        page = read(compute, "/os-server-groups", _GROUPS, **query)["server_groups"]
+        if not page:
+            return groups
+        groups += page
+
+
 def _on_its_way(server: Server, move: Move | None) -> Server:
     return dataclasses.replace(server, host=move.source, bound_for=move.destination) if move else server
 
@@ -93,8 +104,8 @@ def _placed(bodies: Sequence[Json]) -> list[Json]:
     # Since 2.69 Nova answers for a cell that is down with little more than this.
     unknown = [body["id"] for body in bodies if body["status"] == "UNKNOWN"]
     if unknown:
-        found = f"{len(unknown)} servers of which Nova knows nothing, such as {unknown[0]}"
-        raise LifeboatError("servers", found, "an answer of every cell", "See to the cell's database.")
+        found = f"Nova knows nothing of {len(unknown)} servers, such as {unknown[0]}, whose cell does not answer"
+        raise RefusalError("GET", "/servers/detail", 503, found)
     return [body for body in bodies if body["OS-EXT-SRV-ATTR:host"]]
 
 

@@ -23,7 +23,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service im
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_records
-from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import act, asked_again
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import act, asked_again, no_answer
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import abandoned
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
     MICROVERSION,
     failure_of,
@@ -83,7 +84,7 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
     if server.host != wanted.away_from:
         receipt.record = next((each for each in records if each.source == wanted.away_from), None)
         return server, receipt
-    record = records[0] if records and not records[0].ended else None
+    record = records[0] if records and not records[0].ended and not abandoned(server, records[0]) else None
     if record is None:
         _refuse(compute, server, wanted)
         where = wanted.host or "a host that Nova chooses"
@@ -92,10 +93,20 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
         receipt.actions.append(f"go on with the evacuation of {server} from {wanted.away_from}")
     if dry_run:
         return server, receipt
-    if record is None:
-        body = {"evacuate": {"host": wanted.host} if wanted.host else {}}
+    doubt = _ask(compute, server, wanted) if record is None else ""
+    return _watch(compute, server, wanted, receipt, doubt), receipt
+
+
+def _ask(compute: Service, server: Server, wanted: Wanted) -> str:
+    """Ask for it; why it may not have been taken, which shows in the records, and asking twice would be wrong."""
+    body = {"evacuate": {"host": wanted.host} if wanted.host else {}}
+    try:
         act(compute, f"/servers/{server.id}/action", body, MICROVERSION)
-    return _watch(compute, server, wanted, receipt), receipt
+    except Exception as error:
+        if not no_answer(error):
+            raise
+        return f", and {error}"
+    return ""
 
 
 def _records_of(compute: Service, server: Server) -> list[Record]:
@@ -128,9 +139,10 @@ def _refuse(compute: Service, server: Server, wanted: Wanted) -> None:
         require_destination(services, wanted.host)
 
 
-def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -> Server:
+def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt, doubt: str) -> Server:
     """Until the server is on its new host as it was before, running or stopped."""
     end = time.monotonic() + wanted.timeout_s
+    busy_until = time.monotonic() + _GRACE_S
     while True:
         server = asked_again(lambda: read_server(compute, before.id), _GRACE_S, _PAUSE_S)
         records = asked_again(lambda: _records_of(compute, before), _GRACE_S, _PAUSE_S)
@@ -142,6 +154,12 @@ def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -
         if not server.task and (failure := failure_of(compute, server, "evacuate") or ("no reason" if failed else "")):
             remedy = f"It is {server.status} on {server.host}. Read the logs of nova-scheduler and nova-compute."
             raise LifeboatError(str(server), f"an evacuation that is {status}: {failure}", "its end", remedy)
+        if server.task:
+            busy_until = time.monotonic() + _GRACE_S
+        if time.monotonic() >= busy_until:
+            found = f"Nova doing nothing with it for {_GRACE_S:.0f} s, evacuation {status}{doubt}"
+            remedy = "Read the logs of nova-conductor and nova-compute, and run it again."
+            raise LifeboatError(str(server), found, "a server on another host", remedy)
         if time.monotonic() >= end:
             found = f"status {server.status}, task {server.task}, evacuation {status} after {receipt.seconds:.0f} s"
             remedy = "Nova goes on with it; the next run of this module watches it further."

@@ -278,8 +278,9 @@ class Journey:
             else:
                 remove(self._compute, url, MICROVERSION)
         except RefusalError as refusal:
-            # 400 for a state in which it cannot be done (yet), 404 for one that has ended.
-            if refusal.status not in (400, 404):
+            # 400 for a state in which it cannot be done (yet), 404 for one that has ended, 409 for a server that is
+            # through with it, though the record is not closed.
+            if refusal.status not in (400, 404, 409):
                 raise
             self._ask_again = time.monotonic() + _REFUSED_S
         else:

@@ -19,7 +19,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import read_records
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import asked_again
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import GRACE_S, Journey
-from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import in_progress, refuse, refuse_other
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import (
+    WAITS,
+    in_progress,
+    refuse,
+    refuse_other,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import find_server
 
 if t.TYPE_CHECKING:
@@ -39,6 +44,9 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
     journey = Journey(compute, server, wanted)
     records = read_records(compute, {"instance_uuid": server.id})
     record = in_progress(server, records)
+    if server.status == WAITS and wanted.after_cold == "leave" and wanted.fulfilled_by(server.host):
+        journey.receipt.record = record
+        return server, journey.receipt
     if record is not None:
         refuse_other(server, record, wanted)
         journey.go_on(record)

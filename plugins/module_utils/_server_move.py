@@ -27,6 +27,8 @@ ACTIONS = {"live": "live-migration", "cold": "migrate"}
 _STATUSES = {"live": ("ACTIVE", "PAUSED"), "cold": ("ACTIVE", "SHUTOFF")}
 # What Nova's API notes at the server before there is a record.
 TASKS = {"live": "migrating", "cold": "resize_prep"}
+# How long after Nova is through with a server it may close the record, clocks that differ allowed for.
+_CLOSING_S = 180.0
 # A cold migration that has arrived, until it is confirmed or reverted.
 WAITS = "VERIFY_RESIZE"
 
@@ -110,10 +112,16 @@ def began_in(text: str) -> float:
     return time.monotonic() - max(0.0, past.total_seconds())
 
 
+def abandoned(server: Server, record: Record) -> bool:
+    """Whether nobody will close the record: who wrote it has died, and Nova does nothing with the server."""
+    through = not server.task and server.status != WAITS
+    return not record.settled and through and record.unchanged_s >= _CLOSING_S
+
+
 def in_progress(server: Server, records: Sequence[Record]) -> Record | None:
     """Of a server's records, the latest first, the one that Nova works on, or that waits to be confirmed."""
     # A resize that waits is its owner's to confirm, whatever was moved before it.
-    if not records or records[0].kind not in ACTIONS:
+    if not records or records[0].kind not in ACTIONS or abandoned(server, records[0]):
         return None
     # A record is now and then closed while the server is still on its way.
     if records[0].ended and server.status != WAITS and server.task != TASKS[records[0].kind]:

@@ -126,8 +126,13 @@ def _not_one(name: str, found: str) -> LifeboatError:
 
 
 def read_server(compute: Service, key: str) -> Server:
-    """The server of that UUID; RefusalError when there is none."""
-    return Server.parse(read(compute, f"/servers/{key}", MICROVERSION)["server"])
+    """The server of that UUID; RefusalError when there is none, and while Nova cannot tell."""
+    url = f"/servers/{key}"
+    body = read(compute, url, MICROVERSION)["server"]
+    # Since 2.69 Nova answers so, with little more, when the database of its cell does not.
+    if body["status"] == "UNKNOWN":
+        raise RefusalError("GET", url, 503, "its cell does not answer")
+    return Server.parse(body)
 
 
 def events_of(compute: Service, server: Server, action: str) -> list[Event]:

@@ -35,7 +35,8 @@ options:
     default: [live, cold, resize, evacuation]
   unfinished:
     description:
-      - Read only migrations that Nova still works on or that wait to be confirmed or reverted.
+      - Read only migrations that Nova still works on or that wait to be confirmed or reverted. What Nova has left open
+        for three minutes though it does nothing with the server any more, since a host died, is not among them.
     type: bool
     default: false
 seealso:
@@ -119,9 +120,15 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
     OPENSTACK_RULES,
+    RefusalError,
     opened,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import find_server
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import abandoned
+from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import find_server, read_server
+
+if t.TYPE_CHECKING:
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Service
 
 KINDS = ["live", "cold", "resize", "evacuation"]
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -142,7 +149,7 @@ def read(module: AnsibleModule) -> dict[str, t.Any]:
         records = [
             record
             for record in read_records(cloud.compute, filters)
-            if record.kind in params["kinds"] and not (params["unfinished"] and record.settled)
+            if record.kind in params["kinds"] and not (params["unfinished"] and _over(cloud.compute, record))
         ]
         shown = [
             {
@@ -155,6 +162,18 @@ def read(module: AnsibleModule) -> dict[str, t.Any]:
             for record in records
         ]
     return {"migrations": shown}
+
+
+def _over(compute: Service, record: Record) -> bool:
+    """Whether Nova works on it no more, though nobody may have lived to write that down."""
+    if record.settled:
+        return True
+    try:
+        return abandoned(read_server(compute, record.server), record)
+    except RefusalError as refusal:
+        if refusal.status != 404:
+            raise
+        return True
 
 
 def main() -> None:

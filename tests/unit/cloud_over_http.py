@@ -110,6 +110,10 @@ class CloudApi(Api):
             return self.answer(401, {"error": {"message": "no token"}})
         call = Call(self.command, address.path, dict(parse_qsl(address.query)), body)
         self.server.calls.append(call)
+        if self.server.hang_up:
+            self.server.hang_up -= 1
+            self.close_connection = True
+            return None
         return self.answer(*self.answer_of(area, call, rest))
 
     def answer_of(self, area, call, rest):
@@ -167,7 +171,9 @@ class CloudApi(Api):
                 return 200, self.page("servers", running, call)
             case ["GET", "os-aggregates" | "os-server-groups" as path]:
                 key = path.removeprefix("os-").replace("-", "_")
-                return 200, {key: getattr(cloud, key)}
+                # Nova cuts the list of groups without a word.
+                begin = int(call.query.get("offset", 0))
+                return 200, {key: getattr(cloud, key)[begin : begin + 2 if path == "os-server-groups" else None]}
         return 404, {"itemNotFound": {"code": 404, "message": "The resource could not be found."}}
 
     @staticmethod
@@ -286,7 +292,7 @@ class CloudOverHttp(KeystoneOverHttp):
         self.providers = {}
         self.moving = self.cinder = self.glance = self.neutron = None
         self.page_size = 0
-        self.busy = 0
+        self.busy = self.hang_up = 0
         self.evacuations = 0
         self.forbidden = set()
         self.before_services = lambda cloud: None

@@ -85,6 +85,11 @@ class MovingNova:
         """Status and body, or None for what is not about servers that move."""
         if self.hiccups and self.records and call.method == "GET" and rest[0] == "servers":
             self.hiccups -= 1
+            # As of a cell that does not answer.
+            if len(rest) == 2 and rest[1] in self.servers and self.hiccups % 2:
+                return 200, {
+                    "server": {"id": rest[1], "status": "UNKNOWN", "created": "2026-11-21T13:42:05Z", "links": []}
+                }
             return 500, {"computeFault": {"code": 500, "message": "Unexpected API Error. NovaException"}}
         return self.answer_to(call, rest)
 
@@ -199,6 +204,7 @@ class MovingNova:
             "updated_at": None,
         }
         self.records.insert(0, server.record)
+        server.task = server.task or {"live": "migrating", "evacuation": "rebuilding"}.get(kind, "resize_prep")
         server.steps = list(self.scripts.get(server.id, self.script.get(kind, ())))
 
     def events(self, server):
@@ -208,8 +214,10 @@ class MovingNova:
         return [event | times | {"details": self.details if failed else None}]
 
     def running(self, server, method, number, body):
-        if server.record["id"] != number or server.task is None:
+        if server.record["id"] != number or (server.task is None and method == "GET"):
             return 404, {"itemNotFound": {"code": 404, "message": f"Migration {number} not found"}}
+        if server.task is None:
+            return 409, {"conflictingRequest": {"code": 409, "message": "Cannot do it while task_state is None"}}
         if method == "GET":
             counts = {"memory_total_bytes": 200, "memory_processed_bytes": 150, "memory_remaining_bytes": 50}
             return 200, {"migration": server.record | counts | {"disk_total_bytes": None}}

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.modules import migration_info
 from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import Moving, MovingNova
@@ -41,6 +43,13 @@ def test_the_latest_is_first_and_says_how_long_it_took_and_how_much_is_sent(nova
 
 
 def test_one_that_waits_to_be_confirmed_is_unfinished(nova):
+    assert [each["server"] for each in read(nova, unfinished=True)] == ["waits", "runs"]
+
+
+def test_what_nobody_will_close_is_not_unfinished(nova):
+    nova.moving.servers["runs"].task, nova.moving.servers["runs"].steps = None, []
+    assert [each["server"] for each in read(nova, unfinished=True)] == ["waits"]
+    nova.moving.servers["runs"].record["updated_at"] = datetime.now(UTC).replace(tzinfo=None).isoformat()
     assert [each["server"] for each in read(nova, unfinished=True)] == ["waits", "runs"]
 
 

@@ -19,6 +19,7 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import (
     _migration_adoption,
     _migration_run,
+    _migration_survey,
     _server_journey,
 )
 from ansible_collections.lifeboat.cloud.plugins.modules import migration_plan, migration_run
@@ -170,7 +171,8 @@ def test_one_that_travels_alone_has_its_hosts_for_itself(nova, run):
 def test_looking_at_many_is_one_request(nova, run):
     run([step(f"web-{each}") for each in (1, 2, 3)])
     lists = [call for call in nova.calls if call.path.endswith("/os-migrations")]
-    assert all(call.query == {"limit": "100"} for call in lists)
+    of_one = [call.query for call in lists if "instance_uuid" in call.query]
+    assert len(of_one) == 3 and all(call.query in [{"limit": "100"}, *of_one] for call in lists)
     reads = Counter(call.path.rsplit("/", 1)[1] for call in nova.calls if "/servers/web-" in call.path)
     # Before it begins, and when its record has ended.
     assert [reads[f"web-{each}"] for each in (1, 2, 3)] == [2, 2, 2]
@@ -433,6 +435,32 @@ def test_one_that_somebody_moves_elsewhere_is_left_to_them(nova, run):
     nova.moving.servers["web-1"].task = "migrating"
     (receipt,) = run([step("web-1")])["receipts"]
     assert "live migration from cmp1 to cmp3 that is" in receipt["found"] and requests(nova) == {}
+
+
+def test_what_nobody_will_close_is_moved_all_the_same(nova, run):
+    nova.moving.begin(nova.moving.servers["web-1"], "live", "cmp2")
+    nova.moving.servers["web-1"].task, nova.moving.servers["web-1"].steps = None, []
+    assert run()["receipts"] == []
+    (receipt,) = run([step("web-1")])["receipts"]
+    assert receipt["moved"] and requests(nova) == {"web-1": 1}
+
+
+def test_an_abort_that_comes_too_late_is_no_failure(nova, run):
+    """Nova is through with the server before it closes the record."""
+    nova.moving.script["live"] = [*[moving_nova.LIVE[3]] * 40, moving_nova.LIVE[4]]
+    assert run([step("web-1")], patience={"times": 0.0, "least": 0.001})["receipts"][0]["moved"]
+
+
+def test_a_record_that_was_there_is_not_taken_for_none(nova, run, monkeypatch):
+    """A cell that does not answer makes lists shorter, and says nothing of it."""
+    nova.moving.script["live"] = moving_nova.LIVE_STUCK
+    left = run([step("web-1")], slice=0.05)["steps"]
+    record = nova.moving.records.pop()
+    nova.moving.servers["web-1"].host = "cmp2"
+    monkeypatch.setattr(_migration_survey, "GRACE_S", 0.05)
+    assert "status 503: no migration" in run(left)["found"]
+    nova.moving.records.append(record)
+    assert run(left, slice=0.05)["steps"]
 
 
 def test_what_nova_cannot_tell_just_now_is_asked_again(nova, run):

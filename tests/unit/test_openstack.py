@@ -13,6 +13,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import o
 from ansible_collections.lifeboat.cloud.plugins.modules import network_agent_info
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import agent, hypervisor
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
+from keystoneauth1 import exceptions as keystone_exceptions
 
 DEFAULTS = {
     "cloud": None,
@@ -110,6 +111,31 @@ def test_a_load_balancer_without_a_backend_for_a_moment_is_waited_for(cloud):
     cloud.busy = 1
     assert run(cloud)["summary"]["agents"] == 1
     assert len(cloud.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "cannot_tell"),
+    [
+        (keystone_exceptions.ConnectFailure(), True),
+        (keystone_exceptions.ConnectTimeout(), True),
+        (keystone_exceptions.UnknownConnectionError("reset", OSError()), True),
+        (keystone_exceptions.ServiceUnavailable(), True),
+        (keystone_exceptions.SSLError(), False),
+        (keystone_exceptions.Unauthorized(), False),
+        (_openstack.RefusalError("GET", "/servers", 500, "NovaException"), True),
+        (_openstack.RefusalError("GET", "/servers", 409, "busy"), False),
+        (OSError("disk full"), False),
+    ],
+)
+def test_a_service_that_cannot_tell_just_now_is_told_from_one_that_refuses(error, cannot_tell):
+    assert _openstack.no_answer(error) is cannot_tell
+
+
+def test_what_may_have_been_taken_is_not_asked_for_twice(cloud):
+    cloud.hang_up = 1
+    with opened(DEFAULTS | cloud.options) as connection, pytest.raises(keystone_exceptions.ClientException) as silent:
+        _openstack.act(connection.network, "/v2.0/agents", {"make": None})
+    assert _openstack.no_answer(silent.value) and len(cloud.calls) == 1
 
 
 def test_a_user_who_may_not_is_told_which_role_is_missing(cloud):

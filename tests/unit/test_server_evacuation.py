@@ -72,6 +72,17 @@ def test_one_under_way_is_watched_and_not_begun_again(nova):
     assert did["actions"] == ["go on with the evacuation of server web-1 from cmp1"]
 
 
+def test_one_that_nobody_goes_on_with_is_asked_for_again(nova, monkeypatch):
+    """The new host died, too, and the server's state was reset."""
+    server = nova.moving.servers[UUID]
+    nova.moving.begin(server, "evacuation", "cmp2")
+    server.task, server.steps = None, []
+    assert run(nova)["server"]["host"] == "cmp2" and requests(nova) == [{"evacuate": {}}]
+    monkeypatch.setattr(_server_evacuation, "_GRACE_S", 0.05)
+    server.host, nova.moving.script["evacuation"] = "cmp1", [("accepted", "ACTIVE", None, False)]
+    assert "doing nothing with it" in run(nova)["found"]
+
+
 def test_one_that_fails_tells_why(nova):
     nova.moving.script["evacuation"] = moving_nova.EVACUATE_FAILS
     done = run(nova)
