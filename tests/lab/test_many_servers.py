@@ -33,6 +33,8 @@ AT_ONCE = max(2, min(10, NUMBER // 10))
 LIMITS = {"outgoing": AT_ONCE, "incoming": AT_ONCE // 2, "total": AT_ONCE}
 FLAVOR = {"name": "many", "vcpus": 1, "ram": 16, "disk": 0}
 BATCH = 50
+# How many of all may be in ERROR when they are made; they are made once more, since this is not what is tested.
+MAY_BREAK = 0.1
 # What Nova may take for each server, on a machine that runs the whole cloud beside it.
 TO_MAKE_S, TO_MOVE_S, TO_DELETE_S = 3.0, 12.0, 4.0
 AT_LEAST_S = 600.0
@@ -76,20 +78,32 @@ def made(cloud: Connection) -> list[str]:
     flavor = cloud.compute.create_flavor(**FLAVOR)
     image = cloud.image.find_image("guest", ignore_missing=False)
     wanted = {"flavorRef": flavor.id, "imageRef": image.id, "networks": "none", "host": FULL}
-    since = time.monotonic()
-    for number, begun in enumerate(range(0, NUMBER, BATCH), 1):
-        count = min(BATCH, NUMBER - begun)
-        body = {"name": f"many-{number:04}", "min_count": count, "max_count": count, **wanted}
-        # 2.74 takes the host.
-        answer(cloud.compute.post("/servers", json={"server": body}, microversion="2.74"))
+    since, asked = time.monotonic(), 0
+    broken: set[str] = set()
 
-        def missing(whole: int = begun + count) -> str:
-            active, failed = (count_of(cloud, status=status) for status in ("ACTIVE", "ERROR"))
-            assert not failed, f"{failed} servers are in ERROR: {faults(cloud)}"
-            return "" if active == whole else f"{active} of {whole} servers"
+    def missing() -> str:
+        nonlocal asked
+        active = count_of(cloud, status="ACTIVE")
+        # One moment in which a busy machine has no database, and Nova finds no host for what it was about just then.
+        for server in cloud.compute.servers(all_projects=True, name="^many-", status="ERROR"):
+            if server.id not in broken:
+                broken.add(server.id)
+                assert len(broken) <= MAY_BREAK * NUMBER, f"{len(broken)} servers were in ERROR: {server.fault}"
+                cloud.compute.delete_server(server)
+        if active == NUMBER:
+            return ""
+        going = asked - len(broken) - active
+        if going <= BATCH // 5 and active + going < NUMBER:
+            count = min(BATCH, NUMBER - active - going)
+            body = {"name": f"many-{asked:04}", "min_count": count, "max_count": count, **wanted}
+            # 2.74 takes the host.
+            answer(cloud.compute.post("/servers", json={"server": body}, microversion="2.74"))
+            asked += count
+            print(f"{active} servers made in {time.monotonic() - since:.0f} s, {len(broken)} once more", flush=True)
+        return f"{active} of {NUMBER} servers"
 
-        await_that(f"servers of batch {number} ACTIVE", missing, TO_MAKE_S * count + AT_LEAST_S)
-        print(f"{begun + count} servers made in {time.monotonic() - since:.0f} s", flush=True)
+    await_that("servers ACTIVE", missing, TO_MAKE_S * NUMBER + AT_LEAST_S)
+    await_that("broken servers deleted", lambda: str(left) if (left := count_of(cloud) - NUMBER) else "", AT_LEAST_S)
     found = [server.id for server in cloud.compute.servers(all_projects=True, details=False, compute_host=FULL)]
     assert len(found) == NUMBER, f"{len(found)} servers are on {FULL}, {NUMBER} were expected"
     return found
@@ -138,11 +152,6 @@ def answer(response: t.Any) -> dict[str, t.Any]:
 
 def count_of(cloud: Connection, **filters: str) -> int:
     return sum(1 for _server in cloud.compute.servers(all_projects=True, details=False, name="^many-", **filters))
-
-
-def faults(cloud: Connection) -> list[t.Any]:
-    broken = cloud.compute.servers(all_projects=True, name="^many-", status="ERROR")
-    return [server.fault for server in list(broken)[:3]]
 
 
 def computes_missing() -> str:
