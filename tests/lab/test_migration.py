@@ -24,6 +24,7 @@ import pytest
 from standing_lab import ROOT, ansible, connected, module, play
 
 OBSERVER = "client1"
+RECEIPTS = ROOT / ".lab/reports/migrations"
 ADDRESS = re.compile(r"http://([0-9.]+)/")
 # An emulated processor and a machine that is shared make both longer than they are elsewhere.
 LONGEST_GAP_S = 20.0
@@ -96,7 +97,7 @@ def moves(server: str, host: str) -> tuple[str, str]:
 
 
 def receipts() -> dict[str, t.Any]:
-    latest = max((ROOT / ".lab/reports/migrations").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    latest = max(RECEIPTS.glob("*.json"), key=lambda path: path.stat().st_mtime)
     report: dict[str, t.Any] = json.loads(latest.read_text(encoding="utf-8"))
     return report
 
@@ -193,12 +194,20 @@ def test_where_it_cannot_go_is_refused_with_the_reason(server: Server) -> None:
 
 def test_the_server_of_a_dead_host_is_rebuilt_on_another_one(server: Server) -> None:
     dead = server.host
+    evacuate = ("evacuate", "-e", f"migration_dead={dead}", "-e", "migration_power_off=true")
+    assert f"{dead}: {server.name}" in play(*evacuate, "--check").text and server.host == dead
     try:
         with server.watched("evacuation"):
-            play("evacuate", "-e", f"migration_dead={dead}", "-e", "migration_power_off=true")
+            play(*evacuate)
             assert server.host != dead
             _await_answer(server)
         server.must_have_booted_once()
+        # As if the run had been killed when Nova was through with it.
+        journal = max(RECEIPTS.glob("*.jsonl"))
+        journal.write_text(journal.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
+        play(*evacuate)
+        [receipt] = receipts()["receipts"]
+        assert (receipt["moved"], receipt["kind"], receipt["destination"]) == (True, "evacuation", server.host)
     finally:
         module("localhost", "host_power", host=dead, state="on")
         module(
