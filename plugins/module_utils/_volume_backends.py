@@ -51,10 +51,31 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class VolumeType:
-    """A volume type."""
+    """A volume type; ``specs`` are its extra specs."""
 
     id: str
     name: str
+    specs: Mapping[str, str]
+
+    def offered_by(self, capabilities: Mapping[str, t.Any]) -> bool:
+        """Whether a pool has what the type asks for, as far as that is a plain value: other operators are Cinder's."""
+        for key, wanted in self.specs.items():
+            scope, _colon, name = key.rpartition(":")
+            # What has another scope is for the driver.
+            if scope in ("", "capabilities") and not _meets(capabilities.get(name), wanted):
+                return False
+        return True
+
+
+def _meets(found: t.Any, wanted: str) -> bool:
+    operator, *words = wanted.split() or [""]
+    values = [str(each).lower() for each in (found if isinstance(found, list) else [found])]
+    if operator == "<is>":
+        return "".join(words).lower() in values
+    # Cinder's other operators: <in>, <or>, and comparisons of numbers (=, ==, >=) and texts (s==).
+    if operator in ("<in>", "<or>", "<all-in>") or operator.removeprefix("s")[:1] in ("=", "!", "<", ">"):
+        return True
+    return wanted.lower() in values
 
 
 def backend_of(place: str) -> str:
@@ -90,9 +111,14 @@ def _number(value: t.Any) -> float | None:
 
 def read_pools(cinder: Service, volume_type: VolumeType | None = None) -> list[Pool]:
     """All pools, or those that offer the type."""
-    query = {"volume_type": volume_type.id} if volume_type else {}
-    answer = read(cinder, "/scheduler-stats/get_pools", MICROVERSION, detail="true", **query)
-    return [Pool.parse(body) for body in answer["pools"]]
+    # Asked for a type's pools (volume_type), Cinder 26 fails where a pool is thin: it looks for room for a size that it
+    # was not given.
+    answer = read(cinder, "/scheduler-stats/get_pools", MICROVERSION, detail="true")
+    return [
+        Pool.parse(body)
+        for body in answer["pools"]
+        if volume_type is None or volume_type.offered_by(body["capabilities"])
+    ]
 
 
 def find_pool(cinder: Service, name: str) -> Pool:
@@ -112,7 +138,7 @@ def find_type(cinder: Service, name: str) -> VolumeType:
     bodies = read_list(cinder, "/types", "volume_types", MICROVERSION, is_public="None")
     for body in bodies:
         if name in (body["name"], body["id"]):
-            return VolumeType(body["id"], body["name"])
+            return VolumeType(body["id"], body["name"], body.get("extra_specs") or {})
     known = ", ".join(sorted(body["name"] for body in bodies)) or "none"
     raise LifeboatError(f"volume type {name}", f"no such type; there are: {known}", "one of them", "Correct the name.")
 

@@ -81,7 +81,9 @@ def test_a_disk_of_its_own_goes_along_and_leaves_nothing_when_it_cannot(own):
     assert "MiB of disks sent" in refused["found"]
     assert f"{NAME}.qcow2" not in shell("cmp2", f"ls {PLACE}")
     moved = own.migrate(copy_storage=True)["migration"]
-    assert moved["disk_bytes"] == 64 << 20 and "copying disks" in [each["phase"] for each in moved["timeline"]]
+    # What the guest writes meanwhile goes twice.
+    assert 64 << 20 <= moved["disk_bytes"] < 72 << 20
+    assert "copying disks" in [each["phase"] for each in moved["timeline"]]
     shell("cmp2", f"virsh destroy {NAME}")
     offline = {"name": NAME, "destination": "qemu+tls://cmp1/system", "mode": "offline"}
     assert module("cmp2", "libvirt_migration", **offline)["migration"]["ended_by"] == "offline"

@@ -230,7 +230,7 @@ def test_an_unknown_store_is_refused(image: str) -> None:
 HYPERVISOR = "cmp1"
 DOMAIN, DIRECTORY, IMAGE = "own-moved", "/var/lib/libvirt/own-moved", "vms/own-moved"
 FILE = f"{DIRECTORY}/disk.qcow2"
-RBD = "rbd --id nova --no-progress"
+RBD = "rbd --id nova"
 XML = f"""
 <domain type='qemu'><name>{DOMAIN}</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='q35'>hvm</type></os><devices>
@@ -306,7 +306,7 @@ def test_a_copy_that_somebody_left_is_gone_on_with(domain: None) -> None:
     )
     shell(
         HYPERVISOR,
-        f'{RBD.removesuffix(" --no-progress")} create --size 64M {IMAGE}; echo "{disk}" >{DIRECTORY}/disk.xml; '
+        f'{RBD} create --size 64M {IMAGE}; echo "{disk}" >{DIRECTORY}/disk.xml; '
         f"virsh blockcopy {DOMAIN} vda --xml {DIRECTORY}/disk.xml --reuse-external --transient-job --bandwidth 8",
     )
     done = block_copy()
