@@ -145,6 +145,12 @@ def test_unknown_drill_is_refused() -> None:
     assert "vip_holder_power_lost" in done.text
 
 
+def test_evacuation_of_no_host_is_refused() -> None:
+    done = play("evacuate", check=False)
+    assert done.returncode != 0
+    assert "migration_dead: found nothing; expected the name of a dead host" in done.text
+
+
 def test_broken_cluster_is_refused_by_a_deployment_and_by_a_drill() -> None:
     ansible("ctl3", "ansible.builtin.systemd_service", "name=mariadb.service state=stopped")
     try:
