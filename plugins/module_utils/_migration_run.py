@@ -53,9 +53,11 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet, Move
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import Planning
 
-# Between two looks, with few under way and with many.
+# Between two looks, with few under way and with many. A busy cloud is left alone for so many times what the look took,
+# since it needs its processors for the migrations.
 _PAUSE_S = (0.5, 2.0)
 _PAUSE_FOR_EACH_S = 0.05
+_PAUSE_FOR_LOOK = 3.0
 # Nova counts what is sent every five seconds; so many are asked for it with each look.
 _COUNTED_S = 5.0
 _COUNTED = 5
@@ -144,6 +146,7 @@ class Run:
         What Nova has been asked for is seen into its records before the call ends, unless it was stopped.
         """
         end = None if slice_s is None else time.monotonic() + slice_s
+        took_s = 0.0
         ready: deque[Move] = deque()
         for move, record in self._going.items():
             ready += self._resume(move, record)
@@ -158,8 +161,12 @@ class Run:
             if not self._journeys:
                 self._give_up()
                 return
-            time.sleep(min(_PAUSE_S[1], max(_PAUSE_S[0], _PAUSE_FOR_EACH_S * len(self._journeys))))
+            least_s, most_s = _PAUSE_S
+            wanted_s = max(_PAUSE_FOR_EACH_S * len(self._journeys), _PAUSE_FOR_LOOK * took_s)
+            time.sleep(min(most_s, max(least_s, wanted_s)))
+            since = time.monotonic()
             ready += self._look()
+            took_s = time.monotonic() - since
 
     def steps(self) -> list[Json]:
         """The steps that are left, to be given back."""

@@ -77,7 +77,7 @@ options:
     default: abort
 notes:
   - Each look at what is under way is one request, for the latest records of migrations, and one for each server whose
-    record has ended; it is looked every half second, and every two seconds with many.
+    record has ended; it is looked every half second, and every two seconds with many, or where the look takes long.
   - Each call reads hosts and servers once, as M(lifeboat.cloud.migration_plan) does.
 seealso:
   - module: lifeboat.cloud.migration_plan

@@ -178,6 +178,29 @@ def test_looking_at_many_is_one_request(nova, run):
     assert [reads[f"web-{each}"] for each in (1, 2, 3)] == [2, 2, 2]
 
 
+def test_a_busy_cloud_is_looked_at_less_often(nova, run, monkeypatch):
+    """Each look takes 0.4 s, by a clock that only looks and pauses turn."""
+    now, pauses, look = [0.0], [], _migration_run.Run._look
+
+    def turn(seconds):
+        now[0] += seconds
+
+    def slow(self):
+        turn(0.4)
+        return look(self)
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        turn(seconds)
+
+    monkeypatch.setattr(_migration_run, "_PAUSE_S", (0.5, 2.0))
+    monkeypatch.setattr(_migration_run, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(_migration_run.Run, "_look", slow)
+    run([step("web-1")])
+    assert pauses[0] == 0.5
+    assert pauses[1:] == pytest.approx([1.2] * (len(pauses) - 1)) and len(pauses) > 1
+
+
 def test_a_failure_in_the_middle_ends_nothing_else(nova, run):
     nova.moving.scripts["web-2"] = moving_nova.LIVE_FAILS
     did = run([step(f"web-{each}") for each in (1, 2, 3)], limits={"outgoing": 1, "incoming": 1})
