@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.lifeboat.cloud.plugins.module_utils._images import properties_of, read_images
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import read_list
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import MICROVERSION as SERVERS
+from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import details_of_servers
 from ansible_collections.lifeboat.cloud.plugins.module_utils._volumes import MICROVERSION as VOLUMES
 
 if t.TYPE_CHECKING:
@@ -33,7 +34,7 @@ def read_target(cloud: Cloud) -> Json:
         "volumes": _volumes(cloud),
         "servers": [
             {"name": body["name"], "metadata": body["metadata"]}
-            for body in read_list(cloud.compute, "/servers/detail", "servers", SERVERS)
+            for body in details_of_servers(cloud.compute, SERVERS)
             if "name" in body
         ],
     }

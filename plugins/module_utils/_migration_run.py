@@ -58,6 +58,8 @@ if t.TYPE_CHECKING:
 _PAUSE_S = (0.5, 2.0)
 _PAUSE_FOR_EACH_S = 0.05
 _PAUSE_FOR_LOOK = 3.0
+# Of the time of a slice hosts and servers are read for a tenth at most, since nothing begins meanwhile.
+_SLICE_FOR_SURVEY = 10.0
 # Nova counts what is sent every five seconds; so many are asked for it with each look.
 _COUNTED_S = 5.0
 _COUNTED = 5
@@ -112,7 +114,9 @@ class Run:
         self._counted: dict[Move, float] = {}
         self._services: list[ComputeService] | None = None
         self._read_records()
+        since = time.monotonic()
         seen = survey(cloud, self.left, planning, self._records)
+        self._least_s = _SLICE_FOR_SURVEY * (time.monotonic() - since)
         self._fleet, self._going = seen.fleet, seen.going
         for move in seen.done:
             del self.left[move]
@@ -143,9 +147,10 @@ class Run:
     def go(self, slice_s: float | None, stopped: Callable[[], bool]) -> None:
         """Until all steps have ended, or ``slice_s`` have passed, or ``stopped``; then nothing begins any more.
 
+        A slice is longer where hosts and servers take long to be read.
         What Nova has been asked for is seen into its records before the call ends, unless it was stopped.
         """
-        end = None if slice_s is None else time.monotonic() + slice_s
+        end = None if slice_s is None else time.monotonic() + max(slice_s, self._least_s)
         took_s = 0.0
         ready: deque[Move] = deque()
         for move, record in self._going.items():

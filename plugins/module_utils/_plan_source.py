@@ -16,9 +16,10 @@ from collections import defaultdict
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._hypervisors import survey
-from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read, read_list
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import joined
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Amounts, Host, Needs, Server, Traits
+from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import details_of_servers
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +73,7 @@ def fleet_from(
     features = {each.host: _features(each) for each in found.hypervisors}
     servers = [
         _server(body, stored, features, group_of.get(body["id"]), assumed.get("dirty_rate") or 0.0)
-        for body in _placed(read_list(cloud.compute, "/servers/detail", "servers", _SERVERS, all_tenants="true"))
+        for body in _placed(details_of_servers(cloud.compute, _SERVERS, all_tenants="true"))
     ]
     servers = [_on_its_way(each, (under_way or {}).get(each.id)) for each in servers]
     on: defaultdict[str, list[Server]] = defaultdict(list)

@@ -56,6 +56,7 @@ options:
   slice:
     description:
       - After how many seconds the module returns although steps are left. Without it, it returns when all have ended.
+      - It is ten times what hosts and servers take to be read, if that is longer.
     type: float
   patience:
     description: How long a migration may take, from its request to its end, and a cold one again for its confirmation.

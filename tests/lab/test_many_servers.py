@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 from openstack import exceptions
+from openstack.compute.v2.server import Server
 from openstack.connection import Connection
 from standing_lab import ROOT, connected, module, play
 
@@ -107,7 +108,7 @@ def made(cloud: Connection) -> list[str]:
 
     await_that("servers ACTIVE", missing, TO_MAKE_S * NUMBER + AT_LEAST_S)
     await_that("broken servers deleted", lambda: str(left) if (left := count_of(cloud) - NUMBER) else "", AT_LEAST_S)
-    found = {server.id: server.compute_host for server in cloud.compute.servers(all_projects=True, name="^many-")}
+    found = {server.id: server.compute_host for server in all_of(cloud)}
     assert len(found) == NUMBER and set(found.values()) == {*FULL}, Counter(found.values())
     return list(found)
 
@@ -151,6 +152,11 @@ def answer(response: t.Any) -> dict[str, t.Any]:
     exceptions.raise_from_response(response)
     body: dict[str, t.Any] = response.json()
     return body
+
+
+def all_of(cloud: Connection) -> Iterator[Server]:
+    found: Iterator[Server] = cloud.compute.servers(all_projects=True, name="^many-", limit=100)
+    return found
 
 
 def count_of(cloud: Connection, **filters: str) -> int:
@@ -312,7 +318,7 @@ def test_a_thousand_servers_are_accounted_for_once(cloud: Connection, servers: l
         third.must_end()
     seconds = time.monotonic() - began
 
-    now = {server.id: server for server in cloud.compute.servers(all_projects=True, name="^many-")}
+    now = {server.id: server for server in all_of(cloud)}
     assert sorted(now) == sorted(servers)
     assert {(server.status, server.compute_host in EMPTY) for server in now.values()} == {("ACTIVE", True)}
     begun_by_host = [module("localhost", "migration_info", host=host, cloud="admin")["migrations"] for host in FULL]

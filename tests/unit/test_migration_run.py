@@ -49,6 +49,7 @@ def build(cloud, hosts, servers, vcpus=64):
 def nova(cloud, monkeypatch):
     """web-1 to web-3 on cmp1, cmp2 and cmp3 without servers, and waits in steps of 1 ms."""
     monkeypatch.setattr(_migration_run, "_PAUSE_S", (0.001, 0.001))
+    monkeypatch.setattr(_migration_run, "_SLICE_FOR_SURVEY", 0.0)
     monkeypatch.setattr(_migration_adoption, "_PAUSE_S", 0.001)
     monkeypatch.setattr(_migration_adoption, "_LATER_S", 0.001)
     monkeypatch.setattr(_server_journey, "_LATE_S", 0.05)
@@ -316,6 +317,12 @@ def test_a_slice_says_what_is_under_way_and_what_remains(nova, run):
     assert [each["server"] for each in did["steps"]] == ["web-1", "web-2"] and did["remaining"]["moves"] == 2
     # Twice 1 GiB at 125 MB/s, one after the other.
     assert 17 < did["remaining"]["seconds"] < 40 and did["remaining"]["bytes"] == 2 * 2**30
+
+
+def test_a_slice_is_not_spent_on_reading_a_large_cloud(nova, run, monkeypatch):
+    assert not run([step("web-1")], slice=0.001)["finished"]
+    monkeypatch.setattr(_migration_run, "_SLICE_FOR_SURVEY", 1e4)
+    assert run([step("web-1")], slice=0.001)["finished"]
 
 
 def test_one_that_ended_between_two_calls_has_its_receipt(nova, run, tmp_path):
