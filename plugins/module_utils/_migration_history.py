@@ -62,6 +62,7 @@ def _outcome(receipt: Receipt) -> list[Outcome]:
         "total_s": receipt.seconds,
         "copy_s": measures.copy_s(receipt),
         "transferred": sent.bytes if sent and sent.whole else None,
+        "disk": measures.disk_bytes(receipt),
         "downtime_s": downtimes[0].seconds if downtimes else None,
     }
     return [outcome_of({**receipt.planned.step, "measured": measured})]

@@ -130,6 +130,8 @@ def _step_json(plan: Plan, step: Step) -> dict[str, t.Any]:
             "bandwidth": step.bandwidth,
             "carried_share": estimates.bandwidth(move.source, move.destination),
             "memory": server.memory,
+            "disk": server.local_disk,
+            "disk_share": estimates.disk_share(server),
             "dirty_rate": estimates.guest(server).dirty_rate,
             "switch_s": estimates.switch_s(move.source, move.destination),
             "downtime_s": step.cost.downtime_s,

@@ -6,8 +6,9 @@
 
 An outcome says what was assumed of a migration and what was measured. Measured against assumed gives, for each pair of
 hosts, the share of the bandwidth that was really carried, the seconds of switching over (S of _migration_model) and of
-preparing and tidying up; and, for each server, the memory that was really sent and the rate at which it dirties it. Of
-each the median of the last nine counts, so that one odd migration changes nothing, and none leaves its bounds.
+preparing and tidying up; and, for each server, the memory that was really sent, the rate at which it dirties it, and
+the share of its host's own disk that it has written and that is copied. Of each the median of the last nine counts, so
+that one odd migration changes nothing, and none leaves its bounds.
 
 By the series of _migration_model a guest with D below B has sent M / (1 - D / B) bytes after many rounds. Where the
 dirty rate was measured, M follows from it; otherwise M is what was stated, if as much was sent, and D follows.
@@ -17,7 +18,8 @@ A cold migration teaches how long the server is away, and how long preparing and
 Where the bytes were not measured, bandwidth and dirty rate cannot be told apart, and only seconds are compared. A copy
 that took longer than predicted means that the path carried less, a shorter one that the guest sent less. Where the
 seconds of the copy were not measured either, what the whole took longer is preparing and tidying up, and a shorter
-whole means less of both. A downtime that was not measured teaches nothing.
+whole means less of both. Where there was a disk to copy, what was shorter is the disk's before it is anything else's,
+since before it is learned nobody knows how much of it is written. A downtime that was not measured teaches nothing.
 """
 
 from __future__ import annotations
@@ -37,9 +39,11 @@ if t.TYPE_CHECKING:
 _LAST = 9
 _BANDWIDTH_SHARE = (0.05, 2.0)
 _SECONDS = (0.0, 600.0)
+# With nothing left to be copied no later copy could show that there is more.
+_DISK_SHARE = (0.01, 1.0)
 _RATE = (0.0, 2.0**40)
 _FIGURES = ("bandwidth", "carried_share", "memory", "dirty_rate", "switch_s", "downtime_s", "total_s")
-_OPTIONAL = ("transferred", "copy_s", "downtime_s", "dirty_rate")
+_OPTIONAL = ("transferred", "disk", "copy_s", "downtime_s", "dirty_rate")
 _LIVE = ("pre-copy", "auto-converge", "post-copy")
 
 
@@ -65,8 +69,10 @@ class Outcome:
     """A migration that ended: what the plan assumed of it, and what was measured.
 
     ``bandwidth`` is what was expected after ``carried_share``, the share of the hosts' bandwidth that had been learned
-    by then. ``memory`` is what the server was said to use, ``transferred`` the bytes that were predicted.
-    ``measured_copy_s`` is from the first byte to the last. What was not measured, or not said, is None.
+    by then. ``memory`` is what the server was said to use, ``disk`` what its local disk was said to hold, of which
+    ``disk_share`` had been learned by then, ``transferred`` the bytes of both that were predicted. ``measured_bytes``
+    are those of both, ``measured_disk`` the disk's of them. ``measured_copy_s`` is from the first byte to the last.
+    What was not measured, or not said, is None.
     """
 
     server: str
@@ -82,7 +88,10 @@ class Outcome:
     total_s: float
     transferred: float | None
     measured_total_s: float
+    disk: float = 0.0
+    disk_share: float = 1.0
     measured_bytes: float | None = None
+    measured_disk: float | None = None
     measured_copy_s: float | None = None
     measured_downtime_s: float | None = None
     measured_dirty_rate: float | None = None
@@ -97,12 +106,19 @@ class Outcome:
         """The predicted time of copying."""
         return self.transferred / self.bandwidth if self.transferred else None
 
+    @property
+    def disk_s(self) -> float:
+        """What of it was the disk's."""
+        return self.disk * self.disk_share / self.bandwidth if self.disk else 0.0
+
 
 def outcome_of(entry: Mapping[str, t.Any]) -> Outcome:
     """From ``{server, source, destination, mode, assumed: {...}, measured: {...}}``, all but ``measured`` a step's."""
     thing = f"outcome of {entry.get('server', '?')}"
     try:
         assumed = {name: float(entry["assumed"][name]) for name in _FIGURES}
+        # Receipts of older plans do not tell.
+        disk, disk_share = (float(entry["assumed"].get(name, old)) for name, old in (("disk", 0), ("disk_share", 1)))
         total = float(entry["measured"]["total_s"])
         measured = {name: _or_none(entry["measured"].get(name)) for name in _OPTIONAL}
         where = {name: str(entry[name]) for name in ("server", "source", "destination", "mode")}
@@ -131,7 +147,10 @@ def outcome_of(entry: Mapping[str, t.Any]) -> Outcome:
         total_s=assumed["total_s"],
         transferred=transferred,
         measured_total_s=total,
+        disk=disk,
+        disk_share=disk_share,
         measured_bytes=measured["transferred"],
+        measured_disk=measured["disk"],
         measured_copy_s=measured["copy_s"],
         measured_downtime_s=measured["downtime_s"],
         measured_dirty_rate=measured["dirty_rate"],
@@ -188,6 +207,14 @@ class Estimates:
         """Seconds without the server in a cold migration, apart from the copying of its disks."""
         return self._of_pair("reboot_s", source, destination, self.defaults.reboot_s)
 
+    def disk_share(self, server: Server) -> float:
+        """What of its local disk is copied with it."""
+        return self._median("disk_share", server.id, self._median("disk_share", "", 1.0))
+
+    def disk(self, server: Server) -> float:
+        """Bytes that are copied with it."""
+        return server.local_disk * self.disk_share(server)
+
     def guest(self, server: Server) -> Learned:
         memory = self._median("memory", server.id, server.memory)
         return Learned(
@@ -223,24 +250,35 @@ class Estimates:
         ):
             self._add(what, pair, value, bounds, before)
             self._add(what, "", value, bounds)
+        self._take_disk(seen, told.disk_share)
         if seen.mode == "pre-copy":
             self._add("memory", seen.server, told.memory, _RATE, seen.memory)
             self._add("dirty_rate", seen.server, told.dirty_rate, _RATE, seen.dirty_rate)
 
     def _take_cold(self, seen: Outcome, pair: str) -> None:
         """Of a server that ran; without a measured downtime all that took longer is its stop and start."""
-        disk_s, assumed_setup = seen.copy_s or 0.0, seen.total_s - seen.downtime_s
+        assumed_setup = seen.total_s - seen.downtime_s
         if seen.mode != "cold" or not seen.downtime_s:
             return
         down = seen.measured_downtime_s
         setup = None if down is None else seen.measured_total_s - down
-        reboot = (seen.measured_total_s - assumed_setup if down is None else down) - disk_s
+        away = seen.measured_total_s - assumed_setup if down is None else down
+        reboot = away - seen.disk_s
+        if away < seen.downtime_s:
+            pace, disk_share = _shorter(seen, away, seen.downtime_s)
+            reboot = pace * (seen.downtime_s - seen.disk_s)
+            self._take_disk(seen, disk_share)
         for what, value, before in (
             ("cold_setup_s", setup, self.defaults.setup_s),
             ("reboot_s", reboot, self.defaults.reboot_s),
         ):
             self._add(what, pair, value, _SECONDS, before)
             self._add(what, "", value, _SECONDS)
+
+    def _take_disk(self, seen: Outcome, share: float | None) -> None:
+        if seen.disk:
+            self._add("disk_share", seen.server, share, _DISK_SHARE, seen.disk_share)
+            self._add("disk_share", "", share, _DISK_SHARE)
 
     def _add(
         self, what: str, subject: str, value: float | None, bounds: tuple[float, float], before: float | None = None
@@ -263,6 +301,7 @@ class _Told:
     setup_s: float | None = None
     memory: float | None = None
     dirty_rate: float | None = None
+    disk_share: float | None = None
 
 
 def _told(seen: Outcome) -> _Told:
@@ -275,18 +314,20 @@ def _told(seen: Outcome) -> _Told:
     if seen.measured_bytes is None:
         return _by_seconds(seen, seen.measured_copy_s, switch, setup)
     carried = seen.measured_bytes / seen.measured_copy_s
-    memory, rate = _guest(seen, seen.measured_bytes, carried)
-    return _Told(seen.carried_share * carried / seen.bandwidth, switch, setup, memory, rate)
+    disk = seen.measured_disk or 0.0
+    memory, rate = _guest(seen, seen.measured_bytes - disk, carried)
+    disk_share = disk / seen.disk if seen.disk and disk else None
+    return _Told(seen.carried_share * carried / seen.bandwidth, switch, setup, memory, rate, disk_share)
 
 
 def _by_seconds(seen: Outcome, copy_s: float, switch: float | None, setup: float) -> _Told:
     """From the seconds of the copy, without its bytes."""
     if seen.copy_s is None:
         return _Told(switch_s=switch, setup_s=setup)
-    pace = copy_s / seen.copy_s
-    if pace > 1:
-        return _Told(share=seen.carried_share / pace, switch_s=switch, setup_s=setup)
-    return _Told(switch_s=switch, setup_s=setup, memory=pace * _expected_memory(seen))
+    if copy_s > seen.copy_s:
+        return _Told(share=seen.carried_share * seen.copy_s / copy_s, switch_s=switch, setup_s=setup)
+    pace, disk_share = _shorter(seen, copy_s, seen.copy_s)
+    return _Told(switch_s=switch, setup_s=setup, memory=pace * _expected_memory(seen), disk_share=disk_share)
 
 
 def _by_total(seen: Outcome, switch: float | None, rest: float) -> _Told:
@@ -296,19 +337,27 @@ def _by_total(seen: Outcome, switch: float | None, rest: float) -> _Told:
     expected_s = seen.total_s - seen.switch_s
     if rest >= expected_s:
         return _Told(switch_s=switch, setup_s=rest - seen.copy_s)
-    pace = max(0.0, rest) / expected_s
+    pace, disk_share = _shorter(seen, rest, expected_s)
     setup = pace * (expected_s - seen.copy_s)
-    return _Told(switch_s=switch, setup_s=setup, memory=pace * _expected_memory(seen))
+    return _Told(switch_s=switch, setup_s=setup, memory=pace * _expected_memory(seen), disk_share=disk_share)
+
+
+def _shorter(seen: Outcome, seconds: float, expected_s: float) -> tuple[float, float]:
+    """What was left of all but the disk, as a share of what was expected, and the share of the disk that was copied."""
+    others_s = expected_s - seen.disk_s
+    pace = min(1.0, max(0.0, seconds) / others_s) if others_s > 0 else 1.0
+    left_s = max(0.0, seconds - others_s)
+    return pace, seen.disk_share * min(1.0, left_s / seen.disk_s) if seen.disk_s else 0.0
 
 
 def _expected_memory(seen: Outcome) -> float:
     """What was expected to be sent once, without what is sent again because the guest writes."""
     again = min(1.0, seen.dirty_rate / seen.bandwidth)
-    return min(seen.memory, (seen.transferred or 0.0) * (1 - again))
+    return min(seen.memory, max(0.0, (seen.transferred or 0.0) - seen.disk * seen.disk_share) * (1 - again))
 
 
 def _guest(seen: Outcome, sent: float, carried: float) -> tuple[float, float]:
-    """Its memory in use and its dirty rate."""
+    """Its memory in use and its dirty rate, by what was ``sent`` of its memory."""
     rate = seen.measured_dirty_rate
     if rate is not None and rate < carried:
         return sent * (1 - rate / carried), rate

@@ -85,25 +85,22 @@ class Travel:
         """How the move is best made, or LifeboatError when none of the modes that are allowed ends."""
         server = self.fleet.servers[move.server]
         path = self._path(move, self._bandwidth(move, shared=False))
-        pair = move.source, move.destination
+        pair, disk = (move.source, move.destination), self.estimates.disk(server)
         fixed, cold_fixed = self.estimates.setup_s(*pair), self.estimates.cold_setup_s(*pair)
         if not server.running or server.movable == "cold":
-            best = cold(self._guest(server), self._path_of(server, path), server.local_disk)
+            best = cold(self._guest(server), self._path_of(server, path), disk)
             fixed = cold_fixed
-            return Trip(
-                move, "cold", False, server.local_disk, best.total_s + fixed, fixed + self._reboot(server, path)
-            )
+            return Trip(move, "cold", False, disk, best.total_s + fixed, fixed + self._reboot(server, path))
         best = self._choose(self._guest(server), path)
         if best.mode == "cold":
-            seconds = server.local_disk / path.bandwidth + path.reboot_s
-            return Trip(move, "cold", False, server.local_disk, seconds + cold_fixed, cold_fixed + path.reboot_s)
-        disk_s = server.local_disk / path.bandwidth
+            seconds = disk / path.bandwidth + path.reboot_s
+            return Trip(move, "cold", False, disk, seconds + cold_fixed, cold_fixed + path.reboot_s)
         return Trip(
             move,
             best.mode,
             self._better_alone(server, move, best),
-            best.transferred + server.local_disk,
-            best.total_s + disk_s + fixed,
+            best.transferred + disk,
+            best.total_s + disk / path.bandwidth + fixed,
             fixed + path.switch_s,
         )
 
@@ -111,7 +108,7 @@ class Travel:
         """Of a trip that gets this much of its hosts' bandwidth when it begins."""
         server = self.fleet.servers[trip.move.server]
         path = self._path(trip.move, bandwidth)
-        guest, disk = self._guest(server), server.local_disk
+        guest, disk = self._guest(server), self.estimates.disk(server)
         if trip.mode == "cold":
             return Cost(disk, disk / path.bandwidth + path.reboot_s if server.running else 0.0, 0.0)
         if trip.mode == "post-copy":

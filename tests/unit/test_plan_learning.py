@@ -97,6 +97,68 @@ def test_a_guest_that_sent_less_uses_less_and_one_that_sent_more_writes():
     assert (known.memory, known.dirty_rate) == pytest.approx((400, 50))
 
 
+# 1,000 bytes of memory and a disk of 8,000: 80 of 90 s of copying.
+BLOCK = {"disk": 8000.0, "disk_share": 1.0, "total_s": 95.2}
+
+
+def block(mode="pre-copy", assumed=(), **measured):
+    unknown = dict.fromkeys(("transferred", "copy_s", "downtime_s"))
+    return outcome_of(entry(mode, BLOCK | dict(assumed), **(unknown | measured)) | {"transferred": 9000})
+
+
+def on_own_disk(name):
+    return fleet(1, [server(name, "cmp1", memory=1000.0, local_disk=8000.0)]).servers[name]
+
+
+@pytest.mark.parametrize(
+    ("measured", "share", "memory", "setup"),
+    [
+        # Told by its bytes.
+        ({"transferred": 1800.0, "disk": 800.0, "copy_s": 18.0, "total_s": 23.2}, 0.1, 1000, 5),
+        # Told by its seconds: what was shorter is the disk's,
+        ({"copy_s": 18.0, "total_s": 23.2}, 0.1, 1000, 5),
+        ({"total_s": 23.2}, 0.1, 1000, 5),
+        # and only when that does not suffice anything else's.
+        ({"copy_s": 8.0, "total_s": 13.2}, 0.01, 800, 5),
+        ({"total_s": 7.7}, 0.01, 500, 2.5),
+        # What was longer may have any reason.
+        ({"total_s": 100.2}, 1, 1000, 10),
+    ],
+)
+def test_a_migration_with_its_disk_teaches_how_much_of_it_is_written(measured, share, memory, setup):
+    seen = Estimates([block(**measured)])
+    web = on_own_disk("web")
+    assert (seen.disk_share(web), seen.disk(web)) == pytest.approx((share, 8000 * share))
+    assert (seen.guest(web).memory, seen.guest(web).dirty_rate) == pytest.approx((memory, 0))
+    assert (seen.setup_s("cmp1", "cmp2"), seen.bandwidth("cmp1", "cmp2")) == pytest.approx((setup, 1))
+    # What holds for all is the better guess for one of which nothing is known.
+    assert seen.disk_share(on_own_disk("db")) == pytest.approx(share)
+
+
+def test_what_was_learned_of_a_disk_before_is_not_learned_twice():
+    again = block(assumed={"disk_share": 0.5, "total_s": 55.2}, total_s=35.2)
+    # Of 40 s for the disk 20 were left.
+    assert Estimates([again]).disk_share(on_own_disk("web")) == pytest.approx(0.25)
+
+
+def test_a_cold_migration_with_its_disk_teaches_both_disk_and_reboot():
+    assumed = {"downtime_s": 110.0, "total_s": 115.0}
+    seen = Estimates([block("cold", assumed, total_s=55.0)])
+    assert (seen.reboot_s("cmp1", "cmp2"), seen.disk(on_own_disk("web"))) == pytest.approx((30, 2000))
+    seen = Estimates([block("cold", assumed, total_s=20.0)])
+    assert (seen.reboot_s("cmp1", "cmp2"), seen.disk_share(on_own_disk("web"))) == pytest.approx((15, 0.01))
+
+
+def test_a_plan_counts_what_is_written_of_disks():
+    of = fleet(2, [server("web", "cmp1", memory=1000.0, local_disk=8000.0)])
+    plan = plan_json(make_plan(of, Goal("drain", ("cmp1",)), Limits(), Policy(), Estimates([block(total_s=23.2)])))
+    (step,) = plan["steps"]
+    assert (step["transferred"], step["assumed"]["disk"]) == (1800, 8000)
+    assert step["assumed"]["disk_share"] == pytest.approx(0.1)
+    # Of an older plan nothing is known.
+    assert outcome_of(ENTRY).disk == 0
+
+
 @pytest.mark.parametrize("mode", ["cold", "post-copy", "auto-converge"])
 def test_only_pre_copy_tells_how_fast_a_guest_writes(mode):
     web = fleet(1, [server("web", "cmp1", memory=1000.0, dirty_rate=5.0)]).servers["web"]

@@ -51,6 +51,11 @@ def sent(receipt: Receipt) -> Sent | None:
     return Sent(processed + remaining if whole else processed, whole)
 
 
+def disk_bytes(receipt: Receipt) -> float:
+    """What Nova said last of disks, sent and to be sent."""
+    return sum(receipt.transferred.get(f"disk_{which}", 0) for which in ("processed", "remaining"))
+
+
 def _sum(receipt: Receipt, ending: str) -> float:
     return sum(value for name, value in receipt.transferred.items() if name.endswith(ending))
 
