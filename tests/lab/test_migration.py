@@ -85,11 +85,15 @@ def server() -> Iterator[Server]:
     play("guest_image")
     play("cloud_content")
     # Besides the page the echo, in which the session is held.
-    made = play("first_server", "-e", json.dumps({"first_server_open_ports": [7, 22, 80]}))
+    made = play("first_server", *first_servers(1))
     address = ADDRESS.search(made.text)
     assert address
     yield Server("web-1", address[1])
-    play("first_server", "-e", "first_server_state=absent")
+    play("first_server", *first_servers(2), "-e", "first_server_state=absent")
+
+
+def first_servers(count: int) -> tuple[str, str]:
+    return "-e", json.dumps({"first_server_count": count, "first_server_open_ports": [7, 22, 80]})
 
 
 def moves(server: str, host: str) -> tuple[str, str]:
@@ -192,16 +196,24 @@ def test_where_it_cannot_go_is_refused_with_the_reason(server: Server) -> None:
     assert not_dead["failed"] and "not forced down" in not_dead["found"]
 
 
-def test_the_server_of_a_dead_host_is_rebuilt_on_another_one(server: Server) -> None:
-    dead = server.host
+def test_the_servers_of_a_dead_host_are_rebuilt_on_another_one_by_one(server: Server) -> None:
+    dead, other = server.host, Server("web-2", "")
+    play("first_server", *first_servers(2))
+    if other.host != dead:
+        other.migrate(host=dead)
     evacuate = ("evacuate", "-e", f"migration_dead={dead}", "-e", "migration_power_off=true")
-    assert f"{dead}: {server.name}" in play(*evacuate, "--check").text and server.host == dead
+    evacuate += ("-e", "migration_rebuild_at_once=1")
+    foretold = play(*evacuate, "--check").text
+    assert all(f"{dead}: {each.name}" in foretold and each.host == dead for each in (server, other))
     try:
         with server.watched("evacuation"):
             play(*evacuate)
-            assert server.host != dead
+            assert dead not in (server.host, other.host)
             _await_answer(server)
         server.must_have_booted_once()
+        assert {each["name"]: each["moved"] for each in receipts()["receipts"]} == {"web-1": True, "web-2": True}
+        first, second = sorted(map(_latest_record, (server, other)), key=lambda record: str(record["created_at"]))
+        assert first["updated_at"] <= second["created_at"]
         # As if the run had been killed when Nova was through with it.
         journal = max(RECEIPTS.glob("*.jsonl"))
         journal.write_text(journal.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
@@ -221,6 +233,11 @@ def test_the_server_of_a_dead_host_is_rebuilt_on_another_one(server: Server) -> 
             **CLOUD,
         )
     assert module(dead, "libvirt_domain_info")["domains"] == []
+
+
+def _latest_record(server: Server) -> dict[str, t.Any]:
+    record: dict[str, t.Any] = module("localhost", "migration_info", server=server.name, **CLOUD)["migrations"][0]
+    return record
 
 
 def _await_answer(server: Server) -> None:
