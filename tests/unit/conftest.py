@@ -12,6 +12,11 @@ import pytest
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import CloudOverHttp
 from ansible_collections.lifeboat.cloud.tests.unit.keystone_over_http import serving
 from ansible_collections.lifeboat.cloud.tests.unit.report_samples import ENTRY, Entry
+from hypothesis import settings
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_a_line_that_is_not_understood_spoils_no_other() -> None:
     assert calls("runcmd:\n- ls\n  -l\n  -a\n- id")[-1] == ["run", "id"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(TEXT, max_size=5), TEXT)
 def test_content_of_files_is_kept_to_the_letter(lines: list[str], quoted: str) -> None:
     lines = ["first", *lines, "last"]
@@ -141,7 +141,7 @@ def test_content_of_files_is_kept_to_the_letter(lines: list[str], quoted: str) -
     assert calls(text) == [["write_file", "/a", "0644", "root:root", "\n".join(lines) + "\n"], ["run", quoted]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(TEXT, TEXT, max_size=3), TEXT)
 def test_metadata_is_read_like_json(keys: dict[str, str], uuid: str) -> None:
     document = json.dumps({"keys": [{"uuid": "other"}, None, []], "public_keys": keys, "n": {}, "uuid": uuid, "x": 1.5})

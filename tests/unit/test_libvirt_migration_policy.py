@@ -14,7 +14,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_
     Taken,
     decide,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 POLICY = Policy(60, 10, Step.POST_COPY, 20)
@@ -38,7 +38,6 @@ def test_a_bound_is_met_by_the_step_that_was_allowed(progress, taken, step):
     assert decide(POLICY, progress, taken) is step
 
 
-@settings(deadline=None)
 @given(
     policy=st.builds(
         Policy,

@@ -194,7 +194,7 @@ def predicted(planned):
     return planned["end_s"] - planned["start_s"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TRUTHS)
 def test_the_same_migration_is_predicted_nearer_whatever_its_receipt_tells(truth):
     (first,) = plan((), 4 * GIB)["steps"]

@@ -164,7 +164,7 @@ def goals(draw, of):
     return draw(st.sampled_from([wish, wish, *others]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_whatever_happens_no_server_is_lost_stopped_or_crowded_and_it_ends(data):
     names = [f"cmp{number}" for number in range(1, data.draw(st.integers(2, 6)) + 1)]

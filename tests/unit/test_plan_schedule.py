@@ -166,7 +166,7 @@ def test_a_move_that_does_not_end_on_its_way_is_refused():
 sizes = st.lists(st.tuples(st.integers(64, 8192), st.sampled_from([0.0, 0.1, 0.3, 0.5])), min_size=10, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sizes, st.integers(1, 4), st.integers(1, 4), st.integers(3, 12))
 def test_a_drain_is_close_to_its_lower_bound(guests, outgoing, incoming, hosts):
     large = [host(f"cmp{each}", memory=1024 * GIB, vcpus=4096) for each in range(1, hosts)]
@@ -184,7 +184,7 @@ def test_a_drain_is_close_to_its_lower_bound(guests, outgoing, incoming, hosts):
     assert seen.lower_bound_s * 0.999_999 <= seen.makespan_s <= worst * seen.lower_bound_s
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_moves_end_between_the_lower_bound_and_three_times_it(data):
     hosts = [host(f"cmp{each}", memory=1024 * GIB, vcpus=4096) for each in range(1, data.draw(st.integers(3, 8)))]

@@ -155,7 +155,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(environment=st.dictionaries(TEXTS, JSON, max_size=4))
 def test_any_environment_survives(tmp_path_factory: pytest.TempPathFactory, environment: Entry) -> None:
     place = tmp_path_factory.mktemp("reports")
