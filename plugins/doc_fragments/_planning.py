@@ -86,8 +86,8 @@ options:
   history:
     description:
       - What came of earlier steps, oldest first. Each is one of RV(lifeboat.cloud.migration_plan#module:steps) with
-        C(measured) added, a dictionary of C(total_s) and, where they were measured, C(transferred) bytes, C(copy_s),
-        C(downtime_s) and C(dirty_rate).
+        C(measured) added, a dictionary of C(total_s) and, where they were measured, C(transferred) bytes, the
+        disk's C(disk) of them, C(copy_s), C(downtime_s) and C(dirty_rate).
       - Bandwidths, times and dirty rates are corrected by the median of the last nine of a pair of hosts or a server.
     type: list
     elements: dict
