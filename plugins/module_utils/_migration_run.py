@@ -53,8 +53,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet, Move
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import Planning
 
-# Between two looks, with few under way and with many. A busy cloud is left alone for so many times what the look took,
-# since it needs its processors for the migrations.
+# Between two looks, at least and at most; with many under way it is longer. A busy cloud is left alone for so many
+# times what the look took, since it needs its processors for the migrations.
 _PAUSE_S = (0.5, 2.0)
 _PAUSE_FOR_EACH_S = 0.05
 _PAUSE_FOR_LOOK = 3.0

@@ -356,8 +356,11 @@ def _expected_memory(seen: Outcome) -> float:
     return min(seen.memory, max(0.0, (seen.transferred or 0.0) - seen.disk * seen.disk_share) * (1 - again))
 
 
-def _guest(seen: Outcome, sent: float, carried: float) -> tuple[float, float]:
+def _guest(seen: Outcome, sent: float, carried: float) -> tuple[float | None, float | None]:
     """Its memory in use and its dirty rate, by what was ``sent`` of its memory."""
+    # Nova looked last while the disk was copied, which comes first.
+    if sent <= 0:
+        return None, None
     rate = seen.measured_dirty_rate
     if rate is not None and rate < carried:
         return sent * (1 - rate / carried), rate

@@ -113,7 +113,7 @@ def servers_named(compute: Service, name: str, **query: str) -> list[Json]:
 
 def details_of_servers(compute: Service, microversion: str, **query: str) -> list[Json]:
     """What Nova tells of all servers that match."""
-    # A thousand at once take Nova 5 s, and on a busy machine so long that a load balancer or a client gives up.
+    # A thousand at once took a busy Nova 33 to 60 s, so long that a load balancer or a client gives up.
     return read_list(compute, "/servers/detail", "servers", microversion, limit="100", **query)
 
 

@@ -121,6 +121,8 @@ def on_own_disk(name):
         # and only when that does not suffice anything else's.
         ({"copy_s": 8.0, "total_s": 13.2}, 0.01, 800, 5),
         ({"total_s": 7.7}, 0.01, 500, 2.5),
+        # Nova looked last before any memory was sent.
+        ({"transferred": 800.0, "disk": 800.0, "copy_s": 8.0, "total_s": 13.2}, 0.1, 1000, 5),
         # What was longer may have any reason.
         ({"total_s": 100.2}, 1, 1000, 10),
     ],
