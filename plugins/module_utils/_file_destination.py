@@ -22,6 +22,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 Json = dict[str, t.Any]
+# Whatever the file system's blocks are, stat counts in these (POSIX's st_blocks).
+_STAT_BLOCK = 512
 
 
 class FileDestination:
@@ -62,16 +64,26 @@ class FileDestination:
             os.close(descriptor)
 
     def check_room(self, needed: int) -> None:
-        """LifeboatError when the file system has less than ``needed`` bytes, or there is no such directory."""
+        """LifeboatError when the file system has less than ``needed`` bytes, or there is no such directory.
+
+        What an unfinished copy has taken counts as free, since it is gone on with or makes room.
+        """
         try:
             found = os.statvfs(self._directory)
         except OSError as error:
             said = error.strerror or str(error)
             raise LifeboatError(self.thing, said, "a directory for it", f"Make {self._directory}.") from error
-        free = found.f_bavail * found.f_frsize
+        free = found.f_bavail * found.f_frsize + self._taken()
         if free < needed:
             remedy = "Free some, or choose another place."
             raise LifeboatError(self.thing, f"{free} bytes free", f"{needed}, the source's data", remedy)
+
+    def _taken(self) -> int:
+        """The bytes on its file system that the unfinished file has, which may have holes."""
+        try:
+            return os.lstat(self.partial).st_blocks * _STAT_BLOCK
+        except OSError:
+            return 0
 
     def has_partial(self, size: int) -> bool:
         return os.path.isfile(self.partial) and os.path.getsize(self.partial) == size

@@ -136,17 +136,16 @@ def _see_through(migration: Migration, begin: Callable[[], Attempt], clock: Cloc
     if attempt.error is not None:
         _go_on_here(migration, watch, clock)
         raise _failure(migration, watch, attempt.error.found)
-    arrived = _arrived(migration)
-    if starts_with_host:
-        # libvirt moves the definition without this.
-        arrived.set_autostart(True)
+    _arrive(migration, starts_with_host)
     return _outcome(migration, watch, total)
 
 
 def _watch_on(migration: Migration, clock: Clock) -> Outcome:
     """See a migration through that somebody else began; LifeboatError when it does not lead to the destination."""
     find, name = migration.source.find, migration.wanted.name
-    watch = Watch(_domain(migration), migration.source.calls, migration.wanted, clock, clock.monotonic())
+    domain = _domain(migration)
+    starts_with_host = domain.persistent() and domain.autostart()
+    watch = Watch(domain, migration.source.calls, migration.wanted, clock, clock.monotonic())
     watch.adopt()
 
     def ended(seconds: float) -> bool:
@@ -164,7 +163,7 @@ def _watch_on(migration: Migration, clock: Clock) -> Outcome:
     if find(name) is not None:
         _go_on_here(migration, watch, clock)
         raise _failure(migration, watch, "the migration that was under way ended without moving it")
-    _arrived(migration)
+    _arrive(migration, starts_with_host)
     return _outcome(migration, watch, watch.last.seconds)
 
 
@@ -176,13 +175,16 @@ def _domain(migration: Migration) -> Domain:
     return domain
 
 
-def _arrived(migration: Migration) -> Domain:
+def _arrive(migration: Migration, starts_with_host: bool) -> None:
+    """Find the domain at the destination; LifeboatError when it is not there."""
     there = migration.destination.find(migration.wanted.name)
     if there is None:
         found = f"no such domain at {migration.wanted.destination}, although libvirt reported success"
         remedy = "Look for it on both hosts with libvirt_domain_info."
         raise LifeboatError(migration.wanted.thing, found, "the domain", remedy)
-    return there
+    if starts_with_host:
+        # libvirt moves the definition without this.
+        there.set_autostart(True)
 
 
 def _go_on_here(migration: Migration, watch: Watch, clock: Clock) -> None:

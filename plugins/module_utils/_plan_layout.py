@@ -28,6 +28,8 @@ class Layout:
         self.on: dict[str, dict[str, None]] = {name: {} for name in fleet.hosts}
         self._used = {name: [0.0, 0.0, 0.0] for name in fleet.hosts}
         self._members: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        # Of the servers that are in a group.
+        self._places: Counter[str] = Counter()
         for server in fleet.servers.values():
             self.add(server, server.host)
             self.host_of[server.id] = server.host
@@ -57,6 +59,7 @@ class Layout:
         used[2] += sign * takes.disk
         if server.group is not None:
             self._members[server.group][host] += sign
+            self._places[server.id] += sign
 
     def used(self, host: str) -> tuple[float, float, float]:
         """VCPUs, memory and disk that are taken on the host."""
@@ -97,7 +100,11 @@ class Layout:
         policy, there = self.fleet.groups[server.group], self._members[server.group][host]
         if policy == "anti-affinity":
             return not there
-        return policy != "affinity" or bool(there) or self._members[server.group].total() == 1
+        return policy != "affinity" or bool(there) or not self._others(server)
+
+    def _others(self, server: Server) -> int:
+        """How many places the other members of its group have. It may itself have none while moves are weighed."""
+        return self._members[str(server.group)].total() - self._places[server.id]
 
     def discomfort(self, server: Server, host: str) -> int:
         """How far the host is from what a soft policy would like; 0 for what it likes."""

@@ -266,7 +266,9 @@ class Journey:
             remedy = "Nova goes on with it; the next run of this module watches it further."
             raise LifeboatError(str(self.server), found, "its end", remedy)
         self._measure = self.wanted.on_timeout
-        self._due = time.monotonic() + GRACE_S
+        # What is forced still sends the rest: with post-copy that is as much as the memory that was not sent yet.
+        more_s = self.wanted.timeout_s if self._measure == "force" else 0.0
+        self._due = time.monotonic() + max(GRACE_S, more_s)
         self._end_it(record)
 
     def _end_it(self, record: Record) -> None:

@@ -60,7 +60,7 @@ options:
     default: confirm
   migration_timeout:
     description:
-      - How many seconds the migration may take, and then again its confirmation.
+      - How many seconds the migration may take, and then again its confirmation, or its end after it was forced.
     type: float
     default: 600.0
   on_timeout:

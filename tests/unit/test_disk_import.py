@@ -373,6 +373,16 @@ def test_too_little_room_is_told_before_the_first_block(
     assert left_in(tmp_path) == []
 
 
+def test_what_was_copied_already_needs_no_more_room(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, path = looked_at(images / "stream.vmdk"), tmp_path / "out.raw"
+    killed(image, path, blocks=DATA_BLOCKS)
+    found = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result((*found[:4], 1, *found[5:])))
+    assert imported(image, path).resumed == DATA_BLOCKS * BLOCK_SIZE
+
+
 def test_an_image_that_something_has_open_is_refused(images: Path, tmp_path: Path) -> None:
     image = looked_at(images / "disk.qcow2")
     writer = [

@@ -338,6 +338,12 @@ def test_a_migration_under_way_is_watched_on_with_the_same_bounds(begun):
     assert 61.0 <= outcome.total_s <= 64.0 and begun.calls.now() <= 64.0
 
 
+def test_a_guest_whose_migration_is_watched_on_keeps_its_autostart(begun):
+    begun.here.known["web1"].autostarts, begun.calls.ends_after_s = True, 60.0
+    begun.plan(policy(Step.ABORT, 600.0)).do()
+    assert begun.there.known["web1"].autostarts
+
+
 def test_a_guest_that_was_stopped_in_vain_for_another_s_migration_goes_on(begun):
     begun.calls.stubborn = True
     with pytest.raises(LifeboatError, match=r"ended without moving it.*the guest is running"):

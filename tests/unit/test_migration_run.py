@@ -296,6 +296,22 @@ def test_what_takes_too_long_is_aborted_and_post_copy_forced(nova, run):
     assert "server web-2: force it after 0 s" in did["actions"]
 
 
+def test_what_is_forced_may_send_its_rest_for_as_long_again(nova, run, monkeypatch):
+    monkeypatch.setattr(_server_journey, "GRACE_S", 0.0)
+    nova.moving.script["live"] = moving_nova.LIVE_STUCK
+    force = nova.moving.running
+
+    def slowly(server, method, number, body):
+        said = force(server, method, number, body)
+        if method == "POST" and said[0] == 202:
+            server.steps = [moving_nova.LIVE[2]] * 20 + moving_nova.LIVE[3:]
+        return said
+
+    nova.moving.running = slowly
+    (receipt,) = run([step("web-1", mode="post-copy")], patience={"times": 0.0, "least": 2.0})["receipts"]
+    assert receipt["moved"], receipt["found"]
+
+
 def test_the_bound_of_a_migration_holds_over_calls(nova, run):
     nova.moving.script["live"] = moving_nova.LIVE_STUCK
     steps, calls = [step("web-1")], 0

@@ -209,6 +209,15 @@ def test_servers_may_swap_places_but_not_more_than_fits():
     assert not decision.moves and "needs 12 GiB" in why(decision)["a"][0]
 
 
+def test_the_wishes_for_a_group_that_stays_together_count_only_the_others():
+    groups = [{"name": "pair", "policy": "affinity"}]
+    alone = fleet(2, [server("a", "cmp1", group="pair")], groups)
+    assert len(wished(alone, ("a", "cmp2")).moves) == 1
+    pair = fleet(2, [server("a", "cmp1", group="pair"), server("b", "cmp1", group="pair")], groups)
+    decision = wished(pair, ("a", "cmp2"))
+    assert not decision.moves and "affinity" in why(decision)["a"][0]
+
+
 def test_a_refused_wish_keeps_its_room_where_it_is():
     of = fleet(
         [host("cmp1"), host("cmp2"), host("off", state="down")],
