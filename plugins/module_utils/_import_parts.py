@@ -67,6 +67,15 @@ class Parts:
         return parts
 
 
+    @classmethod
+    def of_address(cls, cloud: Cloud, wanted: Wanted, lacks_address: bool) -> Parts:
+        """Of a server that is there only what its floating IP is made of; of those networks that are named."""
+        if not lacks_address:
+            return cls({}, "", [], "")
+        networks = [_network(cloud.network, name)["id"] for name in wanted.networks if name]
+        return cls({}, "", networks, _external(cloud.network, wanted.external_network))
+
+
 def find_server(compute: Service, wanted: Wanted) -> Json | None:
     """The server of that name, which must have the metadata that is wanted."""
     found = _servers.servers_named(compute, wanted.name)

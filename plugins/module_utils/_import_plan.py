@@ -93,10 +93,10 @@ def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
     disks = tuple(_disks(machine["disks"], cloud, wanted))
     source = _digest_of(wanted.sources.values())
     there = [each for each in cloud.servers if each["name"] == server]
-    if there and (there[0].get("metadata") or {}).get(SOURCE_PROPERTY) == source and not wanted.rehearsal:
-        return Plan(server, False, source, "", (), disks, (), (), ())
-    flavor, found = _flavor(machine["needs"], cloud.flavors, wanted)
     networks = tuple(wanted.networks.get(each, "") for each in _foreign_networks(machine))
+    if there and (there[0].get("metadata") or {}).get(SOURCE_PROPERTY) == source and not wanted.rehearsal:
+        return Plan(server, False, source, "", networks, disks, (), (), ())
+    flavor, found = _flavor(machine["needs"], cloud.flavors, wanted)
     findings = [*found, *_losses(machine, wanted), *_not_networks(machine, cloud, wanted)]
     findings += _taken(disks, cloud, wanted)
     if there:

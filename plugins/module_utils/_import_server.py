@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection.
-"""Makes the server of an import: its volumes, then the server, and its floating IP while Nova builds it."""
+"""Makes the server of an import: its volumes, then the server, and its floating IP while Nova builds it.
+
+Of a server that an interrupted run has left, only what is missing.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +52,21 @@ def provide_server(cloud: Cloud, wanted: Wanted, check: bool) -> Made:
     """The server, made unless it is there; LifeboatError says what was made until then, which stays."""
     there = find_server(cloud.compute, wanted)
     if there is not None:
-        return Made([], changed=False, server=_shown(there), address=_address_in(there))
+        return _go_on(cloud, wanted, there, check)
     parts = Parts.find(cloud, wanted)
     made = Made(list(_actions(wanted)))
     if not check:
         _Making(cloud, wanted, parts, made).go()
+    return made
+
+
+def _go_on(cloud: Cloud, wanted: Wanted, there: Json, check: bool) -> Made:
+    """What a run that was interrupted has left to be done of a server that is there."""
+    lacks_address = bool(wanted.external_network) and not _has_floating_ip(there)
+    actions = [_address_action(wanted)] if lacks_address else []
+    made = Made(actions, changed=lacks_address, server=_shown(there), address=_address_in(there))
+    if not check and (lacks_address or there["status"] == "BUILD"):
+        _Making(cloud, wanted, Parts.of_address(cloud, wanted, lacks_address), made).go_on(there)
     return made
 
 
@@ -63,16 +76,31 @@ def _actions(wanted: Wanted) -> t.Iterator[str]:
         yield f"make volume {each['name']} of {each['size']} GiB{of}"
     yield f"make server {wanted.name} from image {wanted.image}"
     if wanted.external_network:
-        yield f"give it a floating IP of {wanted.external_network}"
+        yield _address_action(wanted)
+
+
+def _address_action(wanted: Wanted) -> str:
+    return f"give it a floating IP of {wanted.external_network}"
 
 
 def _shown(body: Json) -> Json:
     return {key: body[key] for key in ("id", "name", "status")}
 
 
+def _addresses(body: Json) -> list[Json]:
+    return [each for addresses in body["addresses"].values() for each in addresses]
+
+
+def _is_floating(address: Json) -> bool:
+    return bool(address.get("OS-EXT-IPS:type") == "floating")
+
+
+def _has_floating_ip(body: Json) -> bool:
+    return any(map(_is_floating, _addresses(body)))
+
+
 def _address_in(body: Json) -> str:
-    all_ = [each for addresses in body["addresses"].values() for each in addresses]
-    ordered = sorted(all_, key=lambda each: each.get("OS-EXT-IPS:type") != "floating")
+    ordered = sorted(_addresses(body), key=lambda each: not _is_floating(each))
     return str(ordered[0]["addr"]) if ordered else ""
 
 
@@ -84,9 +112,20 @@ class _Making:
         self._began = time.monotonic()
 
     def go(self) -> None:
+        with self._told():
+            self._await_server(self._make_server(self._make_volumes()), "ACTIVE")
+
+    def go_on(self, there: Json) -> None:
+        """A server that somebody has stopped meanwhile stays so."""
+        with self._told():
+            self._await_server(there["id"], "ACTIVE" if there["status"] == "BUILD" else there["status"])
+
+    @contextlib.contextmanager
+    def _told(self) -> t.Iterator[None]:
+        """A LifeboatError from within says what was made."""
         try:
             with explained_errors(f"server {self._wanted.name}"):
-                self._make_server(self._make_volumes())
+                yield
         except LifeboatError as error:
             self._give_back()
             remedy = f"{error.remedy} Made until then: {', '.join(self._left) or 'nothing'}."
@@ -119,17 +158,21 @@ class _Making:
         self._note("volumes")
         return list(ids.values())
 
-    def _make_server(self, volumes: Sequence[str]) -> None:
-        api, thing = self._cloud.compute, f"server {self._wanted.name}"
+    def _make_server(self, volumes: Sequence[str]) -> str:
+        """Its id."""
         body = {"server": self._server_body(volumes)}
-        key = make(api, "/servers", body, _servers.MICROVERSION)["server"]["id"]
-        self._left.append(thing)
-        look = partial(self._look, api, "server", key, _servers.MICROVERSION)
+        key = make(self._cloud.compute, "/servers", body, _servers.MICROVERSION)["server"]["id"]
+        self._left.append(f"server {self._wanted.name}")
+        return str(key)
+
+    def _await_server(self, key: str, status: str) -> None:
+        look = partial(self._look, self._cloud.compute, "server", key, _servers.MICROVERSION)
         # Its port is there long before it is ACTIVE.
-        found = self._await(thing, "ACTIVE", look, meanwhile=lambda: self._has_address(key))
+        found = self._await(f"server {self._wanted.name}", status, look, meanwhile=lambda: self._has_address(key))
         self._note("server")
         self._made.server = _shown(found)
-        self._made.address = self._made.address or _address_in(found)
+        if not self._floating_ip:
+            self._made.address = _address_in(found)
 
     @staticmethod
     def _look(api: Service, kind: str, key: str, microversion: str) -> Json:
@@ -161,7 +204,7 @@ class _Making:
         if self._floating_ip or not self._parts.external:
             return True
         api = self._cloud.network
-        query = {"device_id": server, "network_id": self._parts.networks[0]}
+        query = {"device_id": server, **({"network_id": self._parts.networks[0]} if self._parts.networks else {})}
         ports = asked_again(lambda: read(api, "/ports", **query)["ports"], _GRACE_S, _POLL_S)
         if not ports or not ports[0]["fixed_ips"]:
             return False

@@ -177,8 +177,17 @@ def test_it_is_rehearsed_then_imported_and_a_second_run_changes_nothing(tmp_path
     [attached] = project.compute.volume_attachments(server.id)
     assert project.get_volume("import-web-data").id == attached.volume_id
 
-    assert not run(tmp_path / "again").changes
-    assert not run(tmp_path / "again", "--check").changes
+    assert not run(tmp_path / "import").changes
+    assert not run(tmp_path / "import", "--check").changes
+
+    # As a run leaves it that was killed when the server was just begun.
+    project.delete_floating_ip(next(project.network.ips(floating_ip_address=addresses[0])).id)
+    for path in (tmp_path / "import").glob("*.json"):
+        path.unlink()
+    assert "give it a floating IP" in run(tmp_path / "import", "--check", "--diff").text
+    run(tmp_path / "import")
+    assert receipt(tmp_path / "import")["answered"] is True
+    assert not run(tmp_path / "import").changes
     assert on_host(f"sha256sum {ARCHIVE}") == before
     assert on_host("ls -A /var/lib/lifeboat/imports") == ""
 

@@ -118,6 +118,42 @@ def test_a_second_run_finds_it(cloud, project):
     assert (again["server"], again["address"]) == (did["server"], did["address"])
 
 
+def interrupted(project):
+    """The run that made the server was killed before it had its floating IP."""
+    project.order.clear()
+    project.addresses.clear()
+    (server,) = project.servers.values()
+    return server
+
+
+def test_what_an_interrupted_run_owes_is_made_by_the_next(cloud, project):
+    run(cloud)
+    server = interrupted(project)
+    server |= {"status": "BUILD", "steps": list(importing_project.SERVER)}
+    project.set_ports(server, there=False)
+    would = run(cloud, check=True, flavor="", networks=["web", ""])
+    assert (would["changed"], project.order) == (True, [])
+    did = run(cloud, flavor="", networks=["web", ""])
+    assert did["actions"] == would["actions"] == ["give it a floating IP of public"] and did["changed"]
+    assert project.order == ["floating IP", "ACTIVE"] and did["server"]["status"] == "ACTIVE"
+    assert project.addresses[0]["port"] == "port-net-1" and did["address"] == project.addresses[0]["address"]
+    assert not run(cloud)["changed"]
+
+
+def test_a_server_that_is_still_built_is_waited_for(cloud, project):
+    run(cloud, external_network="")
+    interrupted(project).update(status="BUILD", steps=list(importing_project.SERVER))
+    again = run(cloud, external_network="")
+    assert (again["changed"], again["server"]["status"], project.order) == (False, "ACTIVE", ["ACTIVE"])
+
+
+def test_one_that_somebody_has_stopped_gets_its_address_and_stays_so(cloud, project):
+    run(cloud)
+    interrupted(project)["status"] = "SHUTOFF"
+    did = run(cloud)
+    assert (did["changed"], did["server"]["status"], project.order) == (True, "SHUTOFF", ["floating IP"])
+
+
 def test_a_server_of_another_source_is_refused(cloud, project):
     run(cloud)
     project.order.clear()
