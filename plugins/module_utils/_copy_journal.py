@@ -12,13 +12,12 @@ before begins with a line about the source, and one that came to its end with a 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._file_lock import open_alone
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,19 +105,7 @@ class Journal:
 @contextlib.contextmanager
 def open_journal(path: str, subject: Subject, thing: str) -> Iterator[Journal]:
     """The journal at ``path`` for this process alone. One of another disk counts as empty and is not resumed."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        found = f"{error.strerror or error} for the journal {path}"
-        raise LifeboatError(thing, found, "a place to write to", "Correct the directory's permissions.") from error
-    with open(descriptor, "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            remedy = "Wait until it has ended."
-            raise LifeboatError(thing, "a copy under way", "no other copy to the same place", remedy) from error
-        if not os.fstat(file.fileno()).st_nlink:
-            raise LifeboatError(thing, "another copy that has just ended", "the only copy", "Run this again.")
+    with open_alone(path, thing, "copy") as file:
         recorded = read_journal(file.read(), subject)
         # What a dying process has written of a line goes, lest the next line is joined to it.
         end = recorded.end if recorded else 0

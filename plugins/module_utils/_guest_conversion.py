@@ -10,6 +10,7 @@ its own, which without KVM takes many times as long.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,10 +21,11 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._file_lock import open_alone
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import foreign_network
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import DiskImage, FileState
     from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import Disk, Machine
@@ -74,6 +76,17 @@ class Conversion:
         return f"{self.place}.log"
 
 
+@contextlib.contextmanager
+def alone(conversion: Conversion) -> Iterator[t.IO[bytes]]:
+    """The lock of the machine's place while the block lasts. LifeboatError while another conversion has it."""
+    path = f"{conversion.place}.lifeboat-lock"
+    with open_alone(path, conversion.thing, "conversion") as lock:
+        try:
+            yield lock
+        finally:
+            os.unlink(path)
+
+
 def earlier(conversion: Conversion) -> bool:
     """Whether the machine as it is now has been converted. LifeboatError when something else is at its place."""
     if not os.path.lexists(conversion.place):
@@ -99,14 +112,14 @@ def check(conversion: Conversion) -> None:
         raise LifeboatError(conversion.thing, f"no {KVM}", "a host with KVM", remedy)
 
 
-def convert(conversion: Conversion, given: Sequence[str]) -> None:
+def convert(conversion: Conversion, given: Sequence[str], lock: t.IO[bytes]) -> None:
     """Run virt-v2v with what it is ``given`` as the source. LifeboatError leaves nothing but its log."""
     partial = f"{conversion.place}.lifeboat-partial"
     for made in (partial, conversion.scratch):
         shutil.rmtree(made, ignore_errors=True)
         os.makedirs(made, mode=0o700)
     try:
-        _run(conversion, [*given, "-o", "local", "-os", partial, "-of", "raw", "-on", conversion.name])
+        _run(conversion, [*given, "-o", "local", "-os", partial, "-of", "raw", "-on", conversion.name], lock)
         _settle(conversion, partial)
         os.rename(partial, conversion.place)
     finally:
@@ -128,7 +141,7 @@ def _settle(conversion: Conversion, partial: str) -> None:
         json.dump({"source": conversion.source, "states": conversion.states}, file)
 
 
-def _run(conversion: Conversion, arguments: Sequence[str]) -> None:
+def _run(conversion: Conversion, arguments: Sequence[str], lock: t.IO[bytes]) -> None:
     environment = {**os.environ, "LIBGUESTFS_BACKEND": "direct", "LANG": "C", "TMPDIR": conversion.scratch}
     # Its overlays on the source may become as large as what it changes.
     environment |= {"VIRT_V2V_TMPDIR": conversion.scratch, "LIBGUESTFS_CACHEDIR": "/var/tmp"}
@@ -142,6 +155,8 @@ def _run(conversion: Conversion, arguments: Sequence[str]) -> None:
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
+            # It may outlive this process, and writes as long as it lives.
+            pass_fds=(lock.fileno(),),
         )
         try:
             status = process.wait(conversion.timeout_s)

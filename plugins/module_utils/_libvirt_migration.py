@@ -91,6 +91,12 @@ class MigrationCalls(t.Protocol):
     def accepts_cpu(self, domain_xml: str) -> bool | None:
         """Whether the host can give a domain the CPU of this definition; None when it cannot tell."""
 
+    def available_memory(self) -> int | None:
+        """Bytes that guests can get on the host, with what it caches files in; None when it cannot tell."""
+
+    def networks(self) -> Mapping[str, bool] | None:
+        """Whether each of the host's virtual networks is active, by its name; None when it cannot tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:

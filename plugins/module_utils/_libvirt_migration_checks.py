@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibility import Weight, guest_of, obstacles
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import read_host
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_xml import parse
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_xml import parse, size_kib
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,9 @@ def check(migration: Migration, domain: Domain) -> tuple[OwnDisk, ...]:
         remedy = "Choose a host that can, or give the domain a CPU that both have (libvirt_host_info: guest_cpu_xml)."
         found = f"a CPU that {destination.connection.uri} cannot give"
         raise LifeboatError(f"domain {wanted.name}", found, "one that it can", remedy)
+    if not wanted.offline:
+        _check_memory(destination, definition, wanted)
+        _check_networks(destination, definition, wanted)
     return tuple(_disks(destination, definition, wanted)) if wanted.storage is not None else ()
 
 
@@ -71,6 +74,38 @@ def _check_hosts(migration: Migration, definition: Element) -> None:
     if blocking:
         remedy = "Choose another destination, or remove the obstacle; libvirt_host_info shows both hosts."
         raise LifeboatError(migration.wanted.thing, "; ".join(blocking), "hosts that can exchange it", remedy)
+
+
+def _check_memory(destination: Site, definition: Element, wanted: WantedMigration) -> None:
+    has, needed = destination.calls.available_memory(), _memory_kib(definition)
+    if has is not None and needed is not None and has < needed * 1024:
+        found = f"{has >> 20} MiB of memory available at {destination.connection.uri}"
+        expected = f"the {-(-needed // 1024)} MiB that its guest has"
+        remedy = "Choose a host with more, make room there, or take memory from the guest first (virsh setmem --live)."
+        raise LifeboatError(f"domain {wanted.name}", found, expected, remedy)
+
+
+def _memory_kib(definition: Element) -> int | None:
+    """What the guest has of its host's free memory: nothing when it has pages kept for that, or files."""
+    if any(definition.find(f"memoryBacking/{kind}") is not None for kind in ("hugepages", "source[@type='file']")):
+        return None
+    # Its balloon holds the rest of what it was given.
+    sizes = [*definition.findall("currentMemory"), *definition.findall("memory")]
+    return size_kib(sizes[0]) if sizes else None
+
+
+def _check_networks(destination: Site, definition: Element, wanted: WantedMigration) -> None:
+    """Only virtual networks. Whether a host has a bridge libvirt cannot tell for certain."""
+    # One on a network of bridges becomes one on a bridge while the guest runs, and still names its network.
+    names = {each.get("network", "") for each in definition.findall("devices/interface/source")} - {""}
+    active = destination.calls.networks() if names else None
+    if active is None:
+        return
+    for name in sorted(name for name in names if not active.get(name)):
+        found = "one that is not active" if name in active else "none of that name"
+        remedy = f"Start it there (virsh net-start {name}), and before that define it if need be (virsh net-define)."
+        thing, where = f"network {name} of domain {wanted.name}", destination.connection.uri
+        raise LifeboatError(thing, f"{found} at {where}", "an active one", remedy)
 
 
 def _disks(destination: Site, definition: Element, wanted: WantedMigration) -> Iterator[OwnDisk]:

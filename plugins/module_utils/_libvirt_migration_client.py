@@ -78,6 +78,23 @@ class LibvirtMigrationCalls:
         )
         return None if verdict is None else bool(verdict != _libvirt_client.libvirt.VIR_CPU_COMPARE_INCOMPATIBLE)
 
+    def available_memory(self) -> int | None:
+        all_nodes = _libvirt_client.libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS
+        said: dict[str, int] = self._connection.ask_unless(
+            ["NO_SUPPORT"], f"memory of {self._connection.uri}", lambda raw: raw.getMemoryStats(all_nodes), otherwise={}
+        )
+        if "free" not in said:
+            return None
+        # Newer versions tell what the kernel itself reckons. All of it is in KiB.
+        kib = said.get("available", sum(said.get(name, 0) for name in ("free", "buffers", "cached")))
+        return kib * 1024
+
+    def networks(self) -> dict[str, bool] | None:
+        def read(raw: t.Any) -> dict[str, bool] | None:
+            return {network.name(): bool(network.isActive()) for network in raw.listAllNetworks()}
+
+        return self._connection.ask_unless(["NO_SUPPORT"], f"networks of {self._connection.uri}", read, otherwise=None)
+
 
 class LibvirtAttempt:
     """An Attempt in a thread of its own, over a connection of its own that is open before it begins."""

@@ -41,6 +41,7 @@ _FACTORS: dict[str, int] = {
 }
 _PRODUCT = re.compile(r"byte(?:\s*\*\s*(?:2\s*\^\s*(?P<two>\d{1,2})|10\s*\^\s*(?P<ten>\d{1,2})|(?P<plain>\d{1,9})))?")
 _SECURE_BOOT = ("bootOptions.efiSecureBootEnabled", "uefi.secureBoot.enabled")
+_ITEMS = ("Item", "StorageItem", "EthernetPortItem")
 _VMDK = "vmdk.html"
 _FORMATS = {"vmdk": "vmdk", "vhdx": "vhdx", "vhd": "vpc", "qcow2": "qcow2", "raw": "raw", "img": "raw"}
 
@@ -92,11 +93,11 @@ class _Reader:
     def __init__(self, root: Element, system: Element, thing: str) -> None:
         self._root, self._system, self._thing = root, system, thing
         self._findings: list[Finding] = []
-        self._items = [
-            {_tag(child): (child.text or "").strip() for child in item}
-            for item in system.iter()
-            if _tag(item) in ("Item", "StorageItem", "EthernetPortItem")
-        ]
+        configurations = _configurations(root, thing)
+        self._items = list(_overlaid(list(_items(system, configurations, thing))))
+        if others := ", ".join(configurations[1:]):
+            says = f"the configuration {configurations[0]} is taken; there are also {others}"
+            self._findings.append(Finding(False, says))
 
     def package(self) -> Package:
         files = {_need(each, "id", self._thing): self._file(each) for each in self._root.iter() if _tag(each) == "File"}
@@ -229,6 +230,47 @@ class _Reader:
 
 
 _LINUX = re.compile(r"linux|ubuntu|debian|centos|rhel|red hat|fedora|sles|suse|rocky|alma|photon|coreos")
+
+
+def _configurations(root: Element, thing: str) -> list[str]:
+    """The names of the configurations that the machine can have, the default one first."""
+    sections = [each for each in root.iter() if _tag(each) == "DeploymentOptionSection"]
+    described = [each for section in sections for each in section if _tag(each) == "Configuration"]
+    described.sort(key=lambda each: _attribute(each, "default") not in ("true", "1"))
+    return [_need(each, "id", thing) for each in described]
+
+
+def _items(system: Element, configurations: list[str], thing: str) -> Iterator[tuple[dict[str, str], bool]]:
+    """The items of the first configuration and those of all, each with whether it is only of some."""
+    for element in system.iter():
+        # What has another bound tells the range that a value may be in.
+        if _tag(element) not in _ITEMS or _attribute(element, "bound") not in (None, "normal"):
+            continue
+        names = (_attribute(element, "configuration") or "").split()
+        if unknown := [name for name in names if name not in configurations]:
+            found, expected = f"an item of the configuration {unknown[0]}", "one of its DeploymentOptionSection"
+            raise LifeboatError(thing, found, expected, "Export the machine again.")
+        if not names or configurations[0] in names:
+            yield {_tag(child): (child.text or "").strip() for child in element}, bool(names)
+
+
+def _overlaid(items: list[tuple[dict[str, str], bool]]) -> Iterator[dict[str, str]]:
+    """The devices. What an item of some configurations tells replaces what the one of all tells of the same device."""
+    special: dict[tuple[str, str | None], dict[str, str]] = {}
+    for item, is_special in items:
+        if is_special:
+            special.setdefault(_device(item), {}).update(item)
+    common = {_device(item) for item, is_special in items if not is_special}
+    for item, is_special in items:
+        device = _device(item)
+        if not is_special:
+            yield item | special.get(device, {})
+        elif device not in common and device in special:
+            yield special.pop(device)
+
+
+def _device(item: dict[str, str]) -> tuple[str, str | None]:
+    return item.get("InstanceID") or f"unnamed {id(item)}", item.get("ResourceType")
 
 
 def _format(uri: str | None, file: str | None) -> str | None:

@@ -15,6 +15,7 @@ description:
     disk image, and returns it in one form, with its disks, what it needs in OpenStack, and what the import would lose.
   - Nothing is unpacked and nothing is trusted. A package that is cut off, was changed, or has names outside itself is
     refused, and so is an image that is not of the stated format, refers to other files, is damaged or absurdly large.
+  - Of a package with several configurations the default one is read, as told in RV(findings).
 extends_documentation_fragment: [lifeboat.cloud._attributes.info]
 options:
   path:

@@ -16,7 +16,8 @@ description:
     result as any other machine.
   - The source is only read. Its images are checked as M(lifeboat.cloud.foreign_machine_info) checks them, before
     virt-v2v sees them. A conversion that fails leaves its log and nothing else.
-  - A second run recognises the source by the sizes, times and inodes of its files and does nothing.
+  - A second run recognises the source by the sizes, times and inodes of its files and does nothing. While a conversion
+    to the same place is under way, also one of a play that has died, another is refused.
 extends_documentation_fragment: [lifeboat.cloud._attributes]
 options:
   src:
@@ -95,6 +96,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._foreign_machine import ForeignMachine, open_machine
 from ansible_collections.lifeboat.cloud.plugins.module_utils._guest_conversion import (
     Conversion,
+    alone,
     check,
     convert,
     domain_xml,
@@ -148,8 +150,11 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
     check(conversion)
     if not module.check_mode:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        with tempfile.TemporaryDirectory() as place:
-            convert(conversion, source_of(found, images, source, os.path.join(place, "domain.xml")))
+        with alone(conversion) as lock, tempfile.TemporaryDirectory() as place:
+            # The one that had the place until now may have made it.
+            if earlier(conversion):
+                return result
+            convert(conversion, source_of(found, images, source, os.path.join(place, "domain.xml")), lock)
     diff = {"before": {conversion.place: "absent"}, "after": {conversion.place: f"converted from {source}"}}
     return {**result, "changed": True, "actions": [f"convert {source} to {conversion.place}"], "diff": diff}
 

@@ -20,7 +20,9 @@ description:
     for it has O(finish_seconds) more.
   - A guest that a migration which is over has left standing still goes on at the source and is moved anew, once
     O(destination) is seen not to have it. Name the same destination as before, since no other is asked.
-  - What would make libvirt refuse is found out before the first change.
+  - What would make libvirt refuse is found out before the first change. So is, for a guest that runs, a destination
+    that has less memory available than the guest has, or of which a virtual network of the guest is not active. Huge
+    pages and bridges are not looked at.
 extends_documentation_fragment: [lifeboat.cloud._attributes, lifeboat.cloud._libvirt]
 options:
   uri:

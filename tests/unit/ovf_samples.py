@@ -19,7 +19,7 @@ _ENVELOPE = """<?xml version="1.0" encoding="UTF-8"?>
     xmlns:vmw="http://www.vmware.com/schema/ovf"
     xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
   <References>{files}</References>
-  <DiskSection><Info>Disks</Info>{disks}</DiskSection>
+  <DiskSection><Info>Disks</Info>{disks}</DiskSection>{options}
   <VirtualSystem ovf:id="vm">
     <Info>A machine</Info>
     <Name>web1</Name>
@@ -33,10 +33,10 @@ _ENVELOPE = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def item(kind: int, **values: object) -> str:
-    """One virtual device."""
+def item(kind: int, attributes: str = "", **values: object) -> str:
+    """One virtual device, with C(attributes) such as C(ovf:bound="max")."""
     inner = "".join(f"<rasd:{name}>{value}</rasd:{name}>" for name, value in values.items())
-    return f"<Item>{inner}<rasd:ResourceType>{kind}</rasd:ResourceType></Item>"
+    return f"<Item {attributes}>{inner}<rasd:ResourceType>{kind}</rasd:ResourceType></Item>"
 
 
 CPU = item(3, InstanceID=1, ElementName="2 CPUs", VirtualQuantity=2, AllocationUnits="hertz * 10^6")
@@ -58,7 +58,19 @@ class SampleDisk:
     units: str = "byte * 2^20"
 
 
-def ovf(disks: t.Sequence[SampleDisk], extra: str = "", firmware: str = "bios", memory: str = MEMORY) -> str:
+def options(*names: str, default: str = "") -> str:
+    """A section of configurations."""
+    described = "".join(
+        f'<Configuration ovf:id="{name}" ovf:default="{str(name == default).lower()}"><Label>{name}</Label>'
+        "</Configuration>"
+        for name in names
+    )
+    return f"<DeploymentOptionSection><Info>Sizes</Info>{described}</DeploymentOptionSection>"
+
+
+def ovf(
+    disks: t.Sequence[SampleDisk], extra: str = "", firmware: str = "bios", memory: str = MEMORY, options: str = ""
+) -> str:
     """A descriptor of a machine with these disks."""
     files = "".join(
         f'<File ovf:id="file{n}" ovf:href="{disk.file}" ovf:size="{len(disk.content)}"/>'
@@ -75,7 +87,7 @@ def ovf(disks: t.Sequence[SampleDisk], extra: str = "", firmware: str = "bios", 
         for n in range(len(disks))
     )
     items = CPU + memory + CONTROLLER + drives + NIC + extra
-    return _ENVELOPE.format(files=files, disks=described, items=items, firmware=firmware)
+    return _ENVELOPE.format(files=files, disks=described, items=items, firmware=firmware, options=options)
 
 
 def manifest(contents: t.Mapping[str, bytes], algorithm: str = "sha256") -> str:

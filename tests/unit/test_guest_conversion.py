@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import select
+import signal
+import subprocess
 import typing as t
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -126,3 +131,72 @@ def test_without_kvm_it_has_to_be_allowed(tool: Tool) -> None:
     assert "expected a host with KVM" in tool.run(check=True)["msg"]
     assert tool.left() == []
     assert tool.run(slow=True)["changed"] and "force_tcg" in tool.calls.read_text()
+
+
+class Elsewhere:
+    """A conversion in a process of its own, whose virt-v2v stands still until it is told to go on."""
+
+    def __init__(self, tool: Tool) -> None:
+        self._begun, self._go_on = tool.directory / "begun", tool.directory / "go-on"
+        for each in (self._begun, self._go_on):
+            os.mkfifo(each)
+        self._begun_fd, self._go_on_fd = (os.open(each, os.O_RDWR) for each in (self._begun, self._go_on))
+        tool.acts(f"echo >{self._begun}; read said <{self._go_on}")
+        self.process = multiprocessing.get_context("fork").Process(target=tool.run, daemon=True)
+        self.process.start()
+        assert select.select([self._begun_fd], [], [], 60)[0], "virt-v2v was not begun within 60 s"
+        tool.acts("echo converting")
+
+    def go_on(self) -> None:
+        os.write(self._go_on_fd, b"\n")
+
+    def end(self) -> None:
+        self.go_on()
+        self.process.join(60)
+        self.process.kill()
+        for each in (self._begun_fd, self._go_on_fd):
+            os.close(each)
+
+
+@pytest.fixture
+def elsewhere(tool: Tool) -> Iterator[Elsewhere]:
+    made = Elsewhere(tool)
+    yield made
+    made.end()
+
+
+UNDER_WAY = ["web-1.lifeboat-lock", "web-1.lifeboat-partial", "web-1.lifeboat-scratch", "web-1.log"]
+
+
+def test_a_conversion_under_way_is_left_alone_and_is_the_one_that_counts(tool: Tool, elsewhere: Elsewhere) -> None:
+    assert "a conversion under way" in tool.run()["msg"]
+    assert tool.run(check=True)["changed"] and tool.left() == UNDER_WAY
+    elsewhere.go_on()
+    elsewhere.process.join(60)
+    assert elsewhere.process.exitcode == 0 and tool.left() == ["web-1", "web-1.log"]
+    assert not tool.run()["changed"] and tool.calls.read_text().count("libvirtxml") == 1
+
+
+def test_virt_v2v_that_outlives_its_module_has_the_place_until_it_ends(tool: Tool, elsewhere: Elsewhere) -> None:
+    os.kill(elsewhere.process.pid or 0, signal.SIGKILL)
+    elsewhere.process.join(60)
+    assert "a conversion under way" in tool.run()["msg"] and tool.left() == UNDER_WAY
+    elsewhere.go_on()
+    lock = tool.directory / "out" / UNDER_WAY[0]
+    subprocess.run(["flock", "--wait", "60", lock, "true"], check=True, timeout=70)
+    assert tool.run()["changed"] and tool.left() == ["web-1", "web-1.log"]
+
+
+def test_what_another_run_has_converted_meanwhile_is_not_converted_again(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = guest_conversion.check
+
+    def check_late(conversion: _guest_conversion.Conversion) -> None:
+        checked(conversion)
+        monkeypatch.setattr(guest_conversion, "check", checked)
+        assert tool.run()["changed"]
+
+    monkeypatch.setattr(guest_conversion, "check", check_late)
+    assert not tool.run()["changed"]
+    assert tool.left() == ["web-1", "web-1.log"] and tool.calls.read_text().count("libvirtxml") == 1

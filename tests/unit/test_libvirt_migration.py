@@ -16,6 +16,11 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, Condition, Leftovers, State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import (
+    Caller,
+    LibvirtConnection,
+    connected,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import (
     Migration,
     Site,
@@ -23,7 +28,11 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration 
     WantedMigration,
     validate,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_client import flags_of, params_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_client import (
+    LibvirtMigrationCalls,
+    flags_of,
+    params_of,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Policy, Step
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_run import plan
 from ansible_collections.lifeboat.cloud.plugins.modules import libvirt_migration
@@ -63,6 +72,8 @@ class Calls:
     refusal: str | None = None
     pools: frozenset[str] = frozenset()
     cpu: bool | None = True
+    memory: int | None = 192 << 20
+    nets: Mapping[str, bool] | None = None
     left: Mapping[str, Any] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     started: float | None = None
@@ -99,6 +110,12 @@ class Calls:
 
     def accepts_cpu(self, domain_xml: str) -> bool | None:
         return self.cpu
+
+    def available_memory(self) -> int | None:
+        return self.memory
+
+    def networks(self) -> Mapping[str, bool] | None:
+        return self.nets
 
     def now(self) -> float:
         assert self.started is not None
@@ -442,6 +459,52 @@ def copy_there(lab: Lab, uuid: str = UUID, name: str = "web1", running: bool = F
         lab.there.known[name].start()
 
 
+def runs_with(lab: Lab, there: Mapping[str, Any], *parts: str) -> None:
+    """The running guest has these parts besides, and the destination's answers are others."""
+    running = lab.here.known["web1"].running
+    for part in map(ElementTree.fromstring, parts):
+        (running.find("devices") if part.tag == "interface" else running).append(part)  # type: ignore[union-attr]
+    lab.calls_there = replace(lab.calls_there, **there)
+
+
+LITTLE, MUCH, NONE = {"memory": (192 << 20) - 1}, {"memory": 192 << 20}, {"memory": None}
+BALLOON = "<currentMemory unit='KiB'>98304</currentMemory>"
+# The latter is how one of a network that only names a bridge is shown while its guest runs.
+WEB, BRIDGED = (
+    "<interface type='network'><source network='web' bridge='virbr7'/></interface>",
+    "<interface type='bridge'><source network='lan' bridge='br0'/></interface>",
+)
+BRIDGE = "<interface type='bridge'><source bridge='br0'/></interface>"
+
+
+@pytest.mark.parametrize(
+    ("there", "parts"),
+    [
+        (MUCH, []),
+        (NONE, []),
+        (LITTLE, [BALLOON]),
+        (LITTLE, ["<memoryBacking><hugepages/></memoryBacking>"]),
+        (LITTLE, ["<memoryBacking><source type='file'/></memoryBacking>"]),
+        ({"nets": {"web": True, "lan": True}}, [WEB, BRIDGED, BRIDGE]),
+        ({"nets": None}, [WEB]),
+        ({"nets": {}}, [BRIDGE]),
+    ],
+)
+def test_what_the_destination_has_or_does_not_tell_is_enough(lab, there, parts):
+    root = lab.here.known["web1"].running
+    for size in root.findall("currentMemory"):
+        root.remove(size)
+    runs_with(lab, there, *parts)
+    assert lab.plan().do().ended_by == "pre_copy"
+
+
+def test_a_domain_that_is_off_needs_neither_memory_nor_networks_there(lab):
+    lab.here.known["web1"].defined.find("devices").append(ElementTree.fromstring(WEB))
+    off(lab)
+    lab.calls_there = replace(lab.calls_there, memory=0, nets={})
+    assert lab.plan(OFFLINE).do().ended_by == "offline"
+
+
 OTHER_UUID = "00000000-5c1a-4a08-9d8f-3f0f7cf2f6a1"
 OFFLINE = replace(WANTED, offline=True)
 COPY = replace(WANTED, storage=Storage())
@@ -469,6 +532,13 @@ COPY = replace(WANTED, storage=Storage())
         (lambda lab: setattr(lab.here.known["web1"], "found", Condition(State.CRASHED)), WANTED, "crashed.*off"),
         (lambda lab: setattr(lab.calls_there, "cpu", False), WANTED, "a CPU that qemu.tls://cmp2/system cannot give"),
         (lambda lab: setattr(lab.there, "capabilities_xml", CAPABILITIES.format(uuid="a")), WANTED, "host_uuid"),
+        (
+            lambda lab: runs_with(lab, LITTLE),
+            WANTED,
+            r"found 191 MiB of memory available at qemu.tls://cmp2/system; expected the 192 MiB that its guest has",
+        ),
+        (lambda lab: runs_with(lab, {"nets": {"lan": True}}, WEB), WANTED, "network web .* none of that name at qemu"),
+        (lambda lab: runs_with(lab, {"nets": {"lan": False}}, BRIDGED), WANTED, "network lan .*not active.*net-start"),
         (lambda lab: None, COPY, "disk vda.*no started storage pool for /srv/images"),
         (lambda lab: None, replace(WANTED, storage=Storage(("vdc",))), "called vdc; expected some of vda"),
     ],
@@ -552,6 +622,27 @@ def test_wishes_become_parameters():
         **{"migrate_uri": "tcp://10.0.2.12", "tls.destination": "cmp2", "migrate_disks": ["vda"]},
     }
     assert "tls.destination" not in params_of(replace(wanted, tunnelled=True), ())
+
+
+MEMORY = {"total": 4000, "free": 1000, "buffers": 30, "cached": 200}
+
+
+@pytest.mark.parametrize(
+    ("said", "available"), [(MEMORY, 1230 * 1024), ({**MEMORY, "available": 1100}, 1100 * 1024), ({}, None)]
+)
+def test_memory_that_caches_files_is_available(monkeypatch, said, available):
+    monkeypatch.setattr(_libvirt_client, "libvirt", SimpleNamespace(VIR_NODE_MEMORY_STATS_ALL_CELLS=-1))
+    raw = SimpleNamespace(getMemoryStats={-1: said}.get)
+    assert LibvirtMigrationCalls(LibvirtConnection(raw, Caller(THERE, 5.0))).available_memory() == available
+
+
+def test_the_test_driver_tells_its_networks_and_not_its_memory():
+    pytest.importorskip("libvirt")
+    with connected("test:///default", 10.0) as connection:
+        calls = LibvirtMigrationCalls(connection)
+        assert calls.networks() == {"default": True} and calls.available_memory() is None
+        connection.ask("network default", lambda raw: raw.networkLookupByName("default").destroy())
+        assert calls.networks() == {"default": False}
 
 
 @pytest.fixture

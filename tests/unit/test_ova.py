@@ -22,6 +22,7 @@ from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import (
     SampleDisk,
     item,
     manifest,
+    options,
     ovf,
     write_ova,
     write_tar,
@@ -83,6 +84,55 @@ def test_what_is_left_out_is_told_by_its_weight() -> None:
         (True, "the drive CD 2 is left out"),
         (True, "the device Fibre channel (resource type 12) is left out"),
     ]
+
+
+def cpus(number: int, attributes: str, instance: int = 1) -> str:
+    return item(3, attributes, InstanceID=instance, ElementName=f"{number} CPUs", VirtualQuantity=number)
+
+
+def memory_of(mebibytes: int, attributes: str) -> str:
+    return item(4, attributes, InstanceID=2, VirtualQuantity=mebibytes)
+
+
+NAMES = ("small", "large", "huge")
+SMALL, LARGE, NOT_SMALL = (f'ovf:configuration="{names}"' for names in ("small", "large", "large huge"))
+SIZES = (
+    cpus(4, SMALL, 40) + cpus(16, LARGE) + cpus(32, 'ovf:configuration="huge"') + memory_of(512, 'ovf:bound="min"')
+    + memory_of(8192, NOT_SMALL) + item(10, NOT_SMALL, InstanceID=41, ElementName="Network adapter 2")
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("section", "vcpus", "memory", "interfaces", "says"),
+    [
+        (options(*NAMES), 6, 2048, 1, "the configuration small is taken; there are also large, huge"),
+        (options(*NAMES, default="large"), 16, 8192, 2, "the configuration large is taken; there are also sm"),
+        (options(*NAMES, default="huge"), 32, 8192, 2, "the configuration huge is taken; there are also sm"),
+    ],
+)
+def test_of_several_configurations_the_default_one_is_taken(
+    section: str, vcpus: int, memory: int, interfaces: int, says: str
+) -> None:
+    for text in (ovf([ONE], extra=SIZES, options=section), ovf([ONE], options=section).replace(CPU, SIZES + CPU)):
+        machine = parse_ovf(text.encode(), "d").machine
+        assert (machine.vcpus, machine.memory, len(machine.interfaces)) == (vcpus, memory * 2**20, interfaces)
+        [finding] = machine.findings
+        assert not finding.serious and finding.says.startswith(says)
+
+
+def test_only_one_configuration_and_the_bounds_of_values() -> None:
+    bounds = cpus(1, 'ovf:bound="min"') + cpus(8, 'ovf:bound="max"') + cpus(1, 'ovf:bound="normal"', 42)
+    machine = parse_ovf(ovf([ONE], extra=bounds, options=options("small")).encode(), "d").machine
+    assert (machine.vcpus, machine.findings) == (3, ())
+
+
+def test_two_disks_of_which_one_is_only_of_the_default_configuration_keep_their_order() -> None:
+    text = ovf([ONE, TWO], options=options("small")).replace("<Item >", f"<Item {SMALL}>", 4)
+    assert [disk.name for disk in parse_ovf(text.encode(), "d").machine.disks] == ["disk0", "disk1"]
+
+
+def test_a_device_of_a_configuration_that_is_not_described_is_refused() -> None:
+    assert "an item of the configuration large" in refusal(ovf([ONE], extra=SIZES, options=options("small")))
 
 
 @pytest.mark.parametrize(
