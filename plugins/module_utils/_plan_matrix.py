@@ -18,6 +18,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibil
     Obstacle,
     Weight,
     can_migrate,
+    obstacles_of_kind,
 )
 
 if t.TYPE_CHECKING:
@@ -116,10 +117,16 @@ def _obstacles(needs: Needs, source: Host, destination: Host) -> Iterator[Obstac
     here, there = source.traits, destination.traits
     if (destination.state, destination.status) != ("up", "enabled"):
         yield _blocks("state", f"the host is {destination.state} and {destination.status}")
-    yield from _versions(here, there)
-    yield from _cpus(needs, here, there)
-    if needs.machine and there.machines and needs.machine not in there.machines:
-        yield _blocks("machine type", f"the host does not know {needs.machine}")
+    if here.shared_names & there.shared_names:
+        names = ", ".join(sorted(here.shared_names & there.shared_names))
+        yield _blocks("identity", f"both hosts have the {names}: libvirt takes them for one host")
+    if here.libvirt and there.libvirt:
+        yield from obstacles_of_kind(here.libvirt, there.libvirt, needs.guest)
+    else:
+        yield from _versions(here, there)
+        yield from _cpus(needs, here, there)
+        if needs.machine and there.machines and needs.machine not in there.machines:
+            yield _blocks("machine type", f"the host does not know {needs.machine}")
     if needs.storage == "shared" and here.storage != there.storage:
         yield _blocks("storage", f"the disk is on {here.storage or 'a disk of its host'}, which the host does not have")
     if needs.zone and needs.zone != there.zone:
@@ -127,6 +134,7 @@ def _obstacles(needs: Needs, source: Host, destination: Host) -> Iterator[Obstac
     for subject, wanted, has in (
         ("aggregate or trait", needs.aggregates, there.aggregates),
         ("network", needs.networks, there.networks),
+        ("storage", needs.parts, there.parts),
     ):
         if wanted - has:
             yield _blocks(subject, f"the host lacks {', '.join(sorted(wanted - has))}")
