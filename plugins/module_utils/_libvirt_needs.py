@@ -48,7 +48,7 @@ class Part:
 class OwnDisks:
     """Disks that only their host has. ``copied`` can go along, ``kept`` cannot; both are targets.
 
-    ``size`` is what the copies may become, ``written`` what is known to be in them, in bytes.
+    ``size`` is what the copies may become, ``written`` at most what is in them, in bytes.
     """
 
     copied: tuple[str, ...]
@@ -142,6 +142,5 @@ def _size(disk: Disk) -> int:
 
 
 def _written(disk: Disk) -> int:
-    # Of a block device libvirt knows only what was written since the guest started.
-    written = int(disk.statistics.get("allocation") or 0) if disk.type == "file" else 0
-    return min(_size(disk), written) or _size(disk)
+    # What libvirt calls allocation is only the highest offset written to since the guest started.
+    return min(_size(disk), int(disk.statistics.get("physical") or _size(disk)))

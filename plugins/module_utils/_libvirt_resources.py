@@ -54,7 +54,9 @@ class Resources:
 def read_resources(connection: Connection) -> Resources:
     """The resources of the host at the other end."""
     pools, networks = connection.pools(), connection.networks()
-    interfaces, secrets = connection.interfaces(), connection.secrets()
+    # Every host has some. Where udev does not run, as in a container, libvirt finds none.
+    interfaces = connection.interfaces() or None
+    secrets = connection.secrets()
     return Resources(
         pools=None if pools is None else tuple(sorted(map(_pool, pools), key=lambda each: each.name)),
         networks=None if networks is None else tuple(sorted(map(_network, networks), key=lambda each: each.name)),

@@ -88,13 +88,13 @@ def fleet_of_libvirt(
     sites = [_site(each, known) for each in entries]
     _check_names(sites)
     places = _places(sites)
-    needed = {id(place): frozenset(parts_of(place.domain, place.site.resources, place.site.shared)) for place in places}
-    all_needed = frozenset[Part]().union(*needed.values())
+    needed = [frozenset(parts_of(place.domain, place.site.resources, place.site.shared)) for place in places]
+    all_needed = frozenset[Part]().union(*needed)
     emulated = not any(site.facts.accelerated for site in sites)
     groups = _groups(places)
     servers = [
-        _server(place, needed[id(place)], groups, known.get("dirty_rate") or 0.0, judge_emulated=emulated)
-        for place in places
+        _server(place, parts, groups, known.get("dirty_rate") or 0.0, judge_emulated=emulated)
+        for place, parts in zip(places, needed, strict=True)
     ]
     shared_names = _shared_names(sites)
     hosts = [_host(site, all_needed, servers, shared_names) for site in sites]

@@ -41,7 +41,7 @@ ON_NETWORK = "<interface type='network'><source network='default'/></interface>"
 ON_DEVICE = "<interface type='direct'><source dev='eth1'/></interface>"
 RICH_CPU = "<cpu mode='custom'><model>EPYC</model><feature policy='require' name='umip'/>"
 RICH_CPU += "<feature policy='disable' name='svm'/></cpu>"
-SIZES = {"block.count": 1, "block.0.name": "vda", "block.0.capacity": 10 * GIB, "block.0.allocation": 2 * GIB}
+SIZES = {"block.count": 1, "block.0.name": "vda", "block.0.capacity": 10 * GIB, "block.0.physical": 2 * GIB}
 
 
 def kvm(number, **parts):
@@ -324,7 +324,7 @@ def test_a_domain_that_runs_twice_is_refused(told):
 
 
 def test_the_module_plans_from_results(told):
-    web, mail = run(kvm(1), devices=OWN), kvm(2, interfaces_found=[])
+    web, mail = run(kvm(1), devices=OWN), kvm(2, interfaces_found=["eth0"])
     run(web, name="mail", identity=WEB.replace("9", "8"), devices=ON_BRIDGE)
     entries = told(web, mail)
     options = {"goal": "drain", "drain": ["kvm1"], "assumed": {"bandwidth": 100.0 * MIB}}
@@ -359,6 +359,7 @@ def test_resources_are_read(told):
     assert said["pools"][0]["source"] is None
     assert said["networks"][1] == {"name": "isolated", "active": False, "bridge": "virbr0"}
     assert (said["interfaces"], said["secrets"]) == (["br0", "eth0", "eth1"], [KEY])
+    assert read_resources(kvm(1, interfaces_found=[])).interfaces is None
     stopped = read_resources(kvm(1, pools_found=[Described(pool("images", "dir", "/images").xml, False)])).pools
     assert stopped == (Pool("images", "dir", False, "/images", None, 0, 0),)
 
