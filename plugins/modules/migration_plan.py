@@ -83,7 +83,6 @@ options:
     description: The server groups, each with C(name) and C(policy).
     type: list
     elements: dict
-    default: []
   links:
     description: The links that hosts share, such as the uplinks of racks, each with C(name) and C(bandwidth) each way.
     type: list
@@ -239,14 +238,19 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "ceiling": {"type": "float", "default": 0.9},
     "hosts": {"type": "list", "elements": "dict"},
     "servers": {"type": "list", "elements": "dict"},
-    "groups": {"type": "list", "elements": "dict", "default": []},
+    "groups": {"type": "list", "elements": "dict"},
     "links": {"type": "list", "elements": "dict", "default": []},
     "path": {"type": "path"},
     "libvirt": {"type": "list", "elements": "dict"},
     **PLANNING_OPTIONS,
 }
 RULES: dict[str, t.Any] = {
-    "mutually_exclusive": [("cloud", "auth"), ("hosts", "path", "libvirt"), ("servers", "libvirt")],
+    "mutually_exclusive": [
+        ("cloud", "auth"),
+        ("hosts", "path", "libvirt"),
+        ("servers", "libvirt"),
+        ("groups", "libvirt"),
+    ],
     "required_one_of": [("cloud", "auth", "hosts", "path", "libvirt")],
     "required_if": [("goal", "drain", ("drain",)), ("goal", "move", ("moves",))],
 }

@@ -340,8 +340,9 @@ def test_the_module_plans_from_results(told):
     assert [each["server"] for each in wished["steps"]] == [WEB]
     failed = run_module(migration_plan.main, libvirt=entries, hosts=[], **options)
     assert "mutually exclusive: hosts|path|libvirt" in failed["msg"]
-    failed = run_module(migration_plan.main, libvirt=entries, servers=[], **options)
-    assert "mutually exclusive: servers|libvirt" in failed["msg"]
+    for other in ("servers", "groups"):
+        failed = run_module(migration_plan.main, libvirt=entries, **{other: []}, **options)
+        assert f"mutually exclusive: {other}|libvirt" in failed["msg"]
     assert "found no bandwidth" in run_module(migration_plan.main, libvirt=entries, goal="balance")["msg"]
 
 
