@@ -105,6 +105,14 @@ class Versions:
     client: str
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A storage pool or a network by its XML; ``active`` when it is started."""
+
+    xml: str
+    active: bool
+
+
 class CallError(LifeboatError):
     """A call of libvirt that failed; ``code`` is its virErrorNumber, None when it did not answer in time."""
 
@@ -219,6 +227,18 @@ class Connection(t.Protocol):
 
     def free_memory(self, cells: int) -> Sequence[int]:
         """Free bytes in the first so many NUMA nodes; empty when it cannot tell."""
+
+    def pools(self) -> Sequence[Described] | None:
+        """The storage pools; None when it cannot tell."""
+
+    def networks(self) -> Sequence[Described] | None:
+        """libvirt's own networks; None when it cannot tell."""
+
+    def interfaces(self) -> Sequence[str] | None:
+        """The names of the host's network interfaces, bridges among them; None when it cannot tell."""
+
+    def secrets(self) -> Sequence[str] | None:
+        """The UUIDs of the secrets; None when it cannot tell."""
 
 
 def require_domain(connection: Connection, name: str) -> Domain:

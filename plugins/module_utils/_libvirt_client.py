@@ -17,6 +17,7 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import (
     CallError,
     Condition,
+    Described,
     GuestAddress,
     Leftovers,
     Versions,
@@ -24,7 +25,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import (
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from ansible.module_utils.basic import AnsibleModule
 
@@ -42,6 +43,8 @@ CONNECTION_OPTIONS: dict[str, dict[str, t.Any]] = {
     "timeout": {"type": "float", "default": 60.0},
 }
 T = t.TypeVar("T")
+# What a daemon says that does without storage, networks, interfaces or secrets.
+_WITHOUT_DRIVER = ("NO_SUPPORT", "NO_CONNECT", "SYSTEM_ERROR")
 _ADDRESS_SOURCES = {"lease": 0, "agent": 1, "arp": 2}
 # For each part of a domain: the flags of virDomainUndefineFlags that remove and that keep it.
 _UNDEFINE = {
@@ -222,6 +225,21 @@ class LibvirtConnection:
             ["NO_SUPPORT"], self._thing, lambda: [int(free) for free in self._raw.getCellsFreeMemory(0, cells)], []
         )
 
+    def pools(self) -> list[Described] | None:
+        return self._listed(lambda: _described(self._raw.listAllStoragePools()))
+
+    def networks(self) -> list[Described] | None:
+        return self._listed(lambda: _described(self._raw.listAllNetworks()))
+
+    def interfaces(self) -> list[str] | None:
+        return self._listed(lambda: [str(each.name()) for each in self._raw.listAllInterfaces()])
+
+    def secrets(self) -> list[str] | None:
+        return self._listed(lambda: [str(each.UUIDString()) for each in self._raw.listAllSecrets()])
+
+    def _listed(self, call: Callable[[], list[T]]) -> list[T] | None:
+        return self._caller.ask_unless(_WITHOUT_DRIVER, self._thing, call, None)
+
 
 class LibvirtDomain:
     """A Domain over virDomain."""
@@ -322,6 +340,10 @@ class LibvirtVolume:
 
     def delete(self) -> None:
         self._caller.ask(self._thing, lambda: self._raw.delete(0))
+
+
+def _described(found: Sequence[t.Any]) -> list[Described]:
+    return [Described(str(each.XMLDesc()), bool(each.isActive())) for each in found]
 
 
 def version_text(version: int) -> str:

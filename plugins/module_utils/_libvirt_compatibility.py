@@ -82,8 +82,12 @@ def can_migrate(obstacles: list[Obstacle]) -> bool:
 
 def obstacles(source: HostFacts, destination: HostFacts, guest: Guest | None = None) -> list[Obstacle]:
     """What speaks against moving ``guest``; without one, against moving domains with C(host-model) in general."""
+    return [*_identities(source, destination), *obstacles_of_kind(source, destination, guest)]
+
+
+def obstacles_of_kind(source: HostFacts, destination: HostFacts, guest: Guest | None = None) -> list[Obstacle]:
+    """The same of hosts like these, whoever they are."""
     return [
-        *_identities(source, destination),
         *_versions(source, destination),
         *_kinds(source, destination, guest),
         *_machines(source, destination, guest),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibility import guest_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_xml import parse, size_kib
 
 if t.TYPE_CHECKING:
@@ -18,6 +19,7 @@ if t.TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Connection, Domain, GuestAddress
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import CpuModel
 
 # virDomainJobType and virDomainJobOperation, in their order.
 _JOB_TYPES = ("none", "bounded", "unbounded", "completed", "failed", "cancelled")
@@ -30,7 +32,10 @@ _AGENT = "org.qemu.guest_agent.0"
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk, CD-ROM or floppy. ``source`` is a path, pool/volume, or protocol:name; ``statistics`` are libvirt's."""
+    """A disk, CD-ROM or floppy. ``source`` is a path, pool/volume, or protocol:name; ``statistics`` are libvirt's.
+
+    One that is ``shareable`` may be written by several guests at once.
+    """
 
     target: str
     bus: str | None
@@ -39,6 +44,7 @@ class Disk:
     source: str | None
     format: str | None
     read_only: bool
+    shareable: bool
     statistics: Mapping[str, t.Any]
 
 
@@ -66,7 +72,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainFacts:
-    """A domain as it is now, or as it is defined when it is off. Memory in KiB."""
+    """A domain as it is now, or as it is defined when it is off. Memory in KiB.
+
+    ``cpu_mode``, ``cpu``, ``machine``, ``arch`` and ``virtualization`` are as in Guest. ``pinned`` are the devices that
+    libvirt moves nowhere, ``secrets`` the UUIDs of those that it starts with.
+    """
 
     name: str
     uuid: str
@@ -78,6 +88,16 @@ class DomainFacts:
     max_vcpus: int
     memory_kib: int
     max_memory_kib: int
+    virtualization: str
+    arch: str
+    machine: str
+    cpu_mode: str
+    cpu: CpuModel | None
+    pinned: tuple[str, ...]
+    secrets: tuple[str, ...]
+    snapshots: int
+    checkpoints: int
+    managed_save: bool
     disks: tuple[Disk, ...]
     interfaces: tuple[Interface, ...]
     job: Job | None
@@ -105,6 +125,7 @@ def _read(domain: Domain, statistics: Mapping[str, t.Any], sources: Sequence[str
     most = int(vcpu.text or 1) if vcpu is not None else 1
     asked = tuple(_addresses(domain, root, sources)) if condition.state is State.RUNNING else ()
     memory = _size(root, "memory") or 0
+    guest, left = guest_of(root), domain.leftovers()
     return DomainFacts(
         name=domain.name,
         uuid=domain.uuid,
@@ -116,6 +137,16 @@ def _read(domain: Domain, statistics: Mapping[str, t.Any], sources: Sequence[str
         max_vcpus=most,
         memory_kib=_size(root, "currentMemory") or memory,
         max_memory_kib=memory,
+        virtualization=guest.virtualization,
+        arch=guest.arch,
+        machine=guest.machine,
+        cpu_mode=guest.cpu_mode,
+        cpu=guest.cpu,
+        pinned=tuple(dict.fromkeys(_pinned(root))),
+        secrets=tuple(sorted({each.get("uuid", "").lower() for each in root.iter("secret")} - {""})),
+        snapshots=left.snapshots,
+        checkpoints=left.checkpoints,
+        managed_save=left.managed_save,
         disks=tuple(_disk(each, _named(statistics, "block")) for each in root.findall("devices/disk")),
         interfaces=tuple(
             _interface(each, asked, _named(statistics, "net")) for each in root.findall("devices/interface")
@@ -147,8 +178,29 @@ def _disk(disk: Element, statistics: Mapping[str, Mapping[str, t.Any]]) -> Disk:
         source=f"{scope}{separator}{source}" if scope and source else source,
         format=_attribute(disk, "driver", "type"),
         read_only=disk.find("readonly") is not None,
+        shareable=disk.find("shareable") is not None,
         statistics=statistics.get(target, {}),
     )
+
+
+def _pinned(root: Element) -> Iterator[str]:
+    """Devices of the host, and what QEMU keeps in them or in files that it does not send along."""
+    for device in root.findall("devices/hostdev"):
+        # libvirt takes a device of a pair away for the migration, and gives the guest another one there.
+        if device.find("teaming") is None:
+            yield f"host device ({device.get('type', 'unknown')})"
+    for interface in root.findall("devices/interface"):
+        if interface.get("type") in {"hostdev", "vdpa"} and interface.find("teaming") is None:
+            yield f"{interface.get('type')} interface"
+    for disk in root.findall("devices/disk"):
+        if disk.get("type") in {"nvme", "vhostvdpa"}:
+            yield f"{disk.get('type')} disk"
+    if root.find("devices/filesystem") is not None:
+        yield "directory of the host"
+    if root.find("devices/shmem") is not None:
+        yield "shared memory device"
+    if root.find("launchSecurity") is not None:
+        yield "encrypted memory"
 
 
 def _interface(

@@ -47,6 +47,18 @@ class CpuModel:
     without: frozenset[str] = frozenset()
 
 
+def cpu_json(cpu: CpuModel | None) -> dict[str, t.Any] | None:
+    """The CPU as plain values."""
+    if cpu is None:
+        return None
+    return {
+        "model": cpu.model,
+        "vendor": cpu.vendor,
+        "features": sorted(cpu.features),
+        "without": sorted(cpu.without),
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """A hypervisor. ``guest_cpu`` is what a domain with C(host-model) gets, with its XML in ``guest_cpu_xml``.

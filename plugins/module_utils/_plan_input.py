@@ -33,7 +33,7 @@ _LARGE = float(2**63)
 _Value = t.TypeVar("_Value")
 
 
-class _Reader:
+class Reader:
     """Takes values out of an entry; refuses what is missing, of another kind, or not asked for."""
 
     def __init__(self, kind: str, entry: Entry, known: Mapping[str, float | None]) -> None:
@@ -74,6 +74,9 @@ class _Reader:
             raise LifeboatError(f"{name} of {self.thing}", repr(value), "a list of names", _CORRECT)
         return frozenset(str(each) for each in value)
 
+    def anything(self, name: str) -> t.Any:
+        return self._value(name, ...)
+
     def optional(self, name: str) -> str | None:
         return self.text(name, "") or None
 
@@ -95,8 +98,13 @@ def fleet_of(
         [_host(each, known) for each in hosts],
         [_server(each, known) for each in servers],
         _by_name("server group", (_group(each) for each in groups)),
-        _by_name("link", (_link(each) for each in links)),
+        links_of(links),
     )
+
+
+def links_of(entries: Iterable[Entry]) -> dict[str, float]:
+    """Bandwidths of shared links by name, or LifeboatError."""
+    return _by_name("link", (_link(each) for each in entries))
 
 
 def joined(
@@ -134,7 +142,7 @@ def wishes_of(entries: Iterable[Entry], fleet: Fleet) -> tuple[list[Move], Fleet
     moves: dict[str, Move] = {}
     servers = dict(fleet.servers)
     for entry in entries:
-        reader = _Reader("move of", entry, {})
+        reader = Reader("move of", entry, {})
         server, destination = reader.text("server"), reader.text("destination")
         kind = reader.text("kind", "live", ("live", "cold"))
         reader.nothing_else()
@@ -157,7 +165,7 @@ def wishes_of(entries: Iterable[Entry], fleet: Fleet) -> tuple[list[Move], Fleet
 
 def limits_of(entry: Entry) -> Limits:
     """The limits, each at least 1; defaults for what is not given."""
-    reader, default = _Reader("limits", {"name": "given", **entry}, {}), Limits()
+    reader, default = Reader("limits", {"name": "given", **entry}, {}), Limits()
     reader.text("name")
     values = {
         name: int(reader.number(name, getattr(default, name), 1)) for name in ("outgoing", "incoming", "link", "total")
@@ -176,7 +184,7 @@ def _by_name(kind: str, entries: Iterable[tuple[str, _Value]]) -> dict[str, _Val
 
 
 def _host(entry: Entry, known: Mapping[str, float | None]) -> Host:
-    reader = _Reader("host", entry, known)
+    reader = Reader("host", entry, known)
     host = Host(
         name=reader.text("name"),
         capacity=_amounts(reader),
@@ -202,12 +210,12 @@ def _host(entry: Entry, known: Mapping[str, float | None]) -> Host:
     return host
 
 
-def _amounts(reader: _Reader) -> Amounts:
+def _amounts(reader: Reader) -> Amounts:
     return Amounts(reader.number("vcpus"), reader.number("memory"), reader.number("disk", 0.0))
 
 
 def _server(entry: Entry, known: Mapping[str, float | None]) -> Server:
-    reader = _Reader("server", entry, known)
+    reader = Reader("server", entry, known)
     name = reader.text("name", reader.text("id", "") or ...)
     takes = _amounts(reader)
     working_set = reader.number("working_set", -1.0, -1.0)
@@ -233,7 +241,7 @@ def _server(entry: Entry, known: Mapping[str, float | None]) -> Server:
     return server
 
 
-def _needs(reader: _Reader) -> Needs:
+def _needs(reader: Reader) -> Needs:
     return Needs(
         storage=t.cast("Storage", reader.text("storage", "volume", t.get_args(Storage))),
         cpu_mode=reader.text("cpu_mode", ""),
@@ -247,14 +255,14 @@ def _needs(reader: _Reader) -> Needs:
 
 
 def _group(entry: Entry) -> tuple[str, GroupPolicy]:
-    reader = _Reader("server group", entry, {})
+    reader = Reader("server group", entry, {})
     group = reader.text("name"), t.cast("GroupPolicy", reader.text("policy", ..., t.get_args(GroupPolicy)))
     reader.nothing_else()
     return group
 
 
 def _link(entry: Entry) -> tuple[str, float]:
-    reader = _Reader("link", entry, {})
+    reader = Reader("link", entry, {})
     link = reader.text("name"), reader.number("bandwidth", least=1.0)
     reader.nothing_else()
     return link

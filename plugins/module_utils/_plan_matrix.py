@@ -18,6 +18,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibil
     Obstacle,
     Weight,
     can_migrate,
+    obstacles_of_kind,
 )
 
 if t.TYPE_CHECKING:
@@ -57,7 +58,9 @@ class Matrix:
         self._hosts: dict[int, list[str]] = {}
         for name, number in self._host_class.items():
             self._hosts.setdefault(number, []).append(name)
-        self._needs_class = {each.id: numbers.setdefault(each.needs, len(numbers)) for each in fleet.servers.values()}
+        self._needs_class = {
+            each.id: numbers.setdefault((each.needs, _goes_live(each)), len(numbers)) for each in fleet.servers.values()
+        }
         self._known: dict[tuple[int, int, int], tuple[Obstacle, ...]] = {}
         self._destinations: dict[tuple[int, int], Destinations] = {}
 
@@ -70,7 +73,8 @@ class Matrix:
         key = (*self.class_of(server, source), self._host_class[destination])
         if key not in self._known:
             hosts = self._fleet.hosts
-            self._known[key] = tuple(_obstacles(server.needs, hosts[source], hosts[destination]))
+            live = _goes_live(server)
+            self._known[key] = tuple(_obstacles(server.needs, hosts[source], hosts[destination], live=live))
         return self._known[key]
 
     def destinations(self, server: Server, source: str) -> Destinations:
@@ -112,14 +116,24 @@ class Matrix:
         return Row(tuple(each.id for each in servers), fits, why)
 
 
-def _obstacles(needs: Needs, source: Host, destination: Host) -> Iterator[Obstacle]:
+def _goes_live(server: Server) -> bool:
+    return server.running and server.movable != "cold"
+
+
+def _obstacles(needs: Needs, source: Host, destination: Host, *, live: bool) -> Iterator[Obstacle]:
     here, there = source.traits, destination.traits
     if (destination.state, destination.status) != ("up", "enabled"):
         yield _blocks("state", f"the host is {destination.state} and {destination.status}")
-    yield from _versions(here, there)
-    yield from _cpus(needs, here, there)
-    if needs.machine and there.machines and needs.machine not in there.machines:
-        yield _blocks("machine type", f"the host does not know {needs.machine}")
+    if here.shared_names & there.shared_names:
+        names = ", ".join(sorted(here.shared_names & there.shared_names))
+        yield _blocks("identity", f"both hosts have the {names}: libvirt takes them for one host")
+    if here.libvirt and there.libvirt:
+        yield from obstacles_of_kind(here.libvirt, there.libvirt, needs.guest)
+    else:
+        yield from _versions(here, there, live=live)
+        yield from _cpus(needs, here, there)
+        if needs.machine and there.machines and needs.machine not in there.machines:
+            yield _blocks("machine type", f"the host does not know {needs.machine}")
     if needs.storage == "shared" and here.storage != there.storage:
         yield _blocks("storage", f"the disk is on {here.storage or 'a disk of its host'}, which the host does not have")
     if needs.zone and needs.zone != there.zone:
@@ -127,19 +141,20 @@ def _obstacles(needs: Needs, source: Host, destination: Host) -> Iterator[Obstac
     for subject, wanted, has in (
         ("aggregate or trait", needs.aggregates, there.aggregates),
         ("network", needs.networks, there.networks),
+        ("storage", needs.parts, there.parts),
     ):
         if wanted - has:
             yield _blocks(subject, f"the host lacks {', '.join(sorted(wanted - has))}")
 
 
-def _versions(here: Traits, there: Traits) -> Iterator[Obstacle]:
+def _versions(here: Traits, there: Traits, *, live: bool) -> Iterator[Obstacle]:
     if here.hypervisor != there.hypervisor:
         yield _blocks("hypervisor", f"{here.hypervisor} on the source, {there.hypervisor} on the destination")
-    # Nova refuses this one itself (DestinationHypervisorTooOld).
-    elif _older(there.hypervisor_version, here.hypervisor_version):
+    # Nova refuses this one itself (DestinationHypervisorTooOld), and only while the server runs.
+    elif live and _older(there.hypervisor_version, here.hypervisor_version):
         reason = f"{there.hypervisor_version} on the destination is older than {here.hypervisor_version} on the source"
         yield _blocks("hypervisor", reason)
-    if _older(there.libvirt_version, here.libvirt_version):
+    if live and _older(there.libvirt_version, here.libvirt_version):
         reason = f"{there.libvirt_version} on the destination is older than {here.libvirt_version} on the source"
         yield Obstacle("libvirt", Weight.RISK, f"{reason}: that way is untested")
 

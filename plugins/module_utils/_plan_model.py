@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibility import Guest
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import HostFacts
+
 GroupPolicy = t.Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
 Movable = t.Literal["live", "cold", "none"]
 Storage = t.Literal["volume", "shared", "local"]
@@ -32,7 +35,12 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What decides which servers a host can run. What is empty is not known, and nothing is refused for it."""
+    """What decides which servers a host can run. What is empty is not known, and nothing is refused for it.
+
+    ``parts`` are those that servers may need by name, such as storage pools. ``shared_names`` are names that libvirt
+    tells hosts apart by and that other hosts have as well. ``libvirt`` is what libvirt says of the host, without what
+    is only its own: where source and destination have it, it decides instead of versions, processors and machines.
+    """
 
     hypervisor: str = ""
     hypervisor_version: str = ""
@@ -45,6 +53,9 @@ class Traits:
     aggregates: frozenset[str] = frozenset()
     networks: frozenset[str] = frozenset()
     storage: str | None = None
+    parts: frozenset[str] = frozenset()
+    shared_names: frozenset[str] = frozenset()
+    libvirt: HostFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,7 @@ class Needs:
     """What a server needs of its host beside room. What is empty is not needed, or not known.
 
     ``storage`` says where its disks are: on ``volume``s, on the storage that hosts share, or on the host's own disks.
+    ``parts`` are what it needs of Traits.parts, ``guest`` is what of its domain matters to libvirt.
     """
 
     storage: Storage = "volume"
@@ -75,6 +87,8 @@ class Needs:
     zone: str = ""
     aggregates: frozenset[str] = frozenset()
     networks: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset()
+    guest: Guest | None = None
 
 
 @dataclass(frozen=True, slots=True)

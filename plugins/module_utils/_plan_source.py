@@ -5,7 +5,8 @@
 """Hosts and servers of a plan as Nova and Placement have them.
 
 What the APIs do not tell is assumed by the caller: bandwidths, dirty rates, and whether hosts share the storage of
-servers' disks. A server is taken to use every feature of its host's processor, as with libvirt's C(host-model).
+servers' disks. A server that moves while it runs is taken to use every feature of its host's processor, as with
+libvirt's C(host-model).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import details_of_servers
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._hypervisors import Hypervisor, Survey
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Cloud, Json, Service
@@ -115,12 +116,16 @@ def _shared(found: Survey, hypervisor: Hypervisor) -> str | None:
 
 
 def _features(hypervisor: Hypervisor) -> frozenset[str]:
-    return frozenset(each for each in hypervisor.traits or () if each.startswith("HW_CPU_"))
+    return _of_processor(hypervisor.traits or ())
+
+
+def _of_processor(traits: Iterable[str]) -> frozenset[str]:
+    return frozenset(each for each in traits if each.startswith("HW_CPU_"))
 
 
 def _host(hypervisor: Hypervisor, storage: str | None, servers: Sequence[Server], bandwidth: float) -> Host:
     placing = hypervisor.placing
-    custom = {each for each in hypervisor.traits or () if not each.startswith("HW_CPU_")}
+    custom = set(hypervisor.traits or ()) - _features(hypervisor)
     return Host(
         name=hypervisor.host,
         capacity=Amounts(
@@ -171,6 +176,8 @@ def _server(
     disk = (root + flavor["ephemeral"]) * _GIB + flavor["swap"] * _MIB
     storage: Storage = "volume" if not disk else "shared" if stored.get(host) else "local"
     movable, reason = _movable(body, specs)
+    # One that starts anew gets what its new host has, and needs only what its flavor asks for.
+    using = frozenset() if movable == "cold" else features.get(host, frozenset())
     required = {name.removeprefix("trait:") for name, value in specs.items() if value == "required"}
     return Server(
         id=body["id"],
@@ -183,9 +190,9 @@ def _server(
         status=body["status"],
         needs=Needs(
             storage=storage,
-            cpu_features=features.get(host, frozenset()),
+            cpu_features=_of_processor(required) | using,
             zone=body.get("pinned_availability_zone") or "",
-            aggregates=frozenset(each for each in required if not each.startswith("HW_CPU_")),
+            aggregates=frozenset(required - _of_processor(required)),
         ),
         group=group,
         movable=movable,

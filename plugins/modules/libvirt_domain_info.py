@@ -34,6 +34,7 @@ options:
 seealso:
   - module: lifeboat.cloud.libvirt_domain
   - module: lifeboat.cloud.libvirt_host_info
+  - module: lifeboat.cloud.migration_plan
 """
 
 EXAMPLES = r"""
@@ -96,6 +97,50 @@ domains:
       description: The most memory that the balloon can give it, in KiB.
       type: int
       sample: 2097152
+    virtualization:
+      description: The type of the domain, such as kvm, or qemu for processors that QEMU emulates.
+      type: str
+      sample: kvm
+    arch:
+      description: The architecture of its processors.
+      type: str
+      sample: x86_64
+    machine:
+      description: The machine type.
+      type: str
+      sample: pc-q35-10.0
+    cpu_mode:
+      description: One of custom, host-model, host-passthrough and maximum; empty where nothing is defined.
+      type: str
+      sample: custom
+    cpu:
+      description:
+        - The processor, with the features that it has beyond its model and that it lacks of it. Null where it is what
+          the host gives.
+      type: dict
+      sample: {model: EPYC-Rome, vendor: AMD, features: [x2apic], without: [svm]}
+    pinned:
+      description: Devices with which libvirt moves it nowhere.
+      type: list
+      elements: str
+      sample: [host device (pci)]
+    secrets:
+      description: The UUIDs of the secrets that its disks and devices are opened with.
+      type: list
+      elements: str
+      sample: [1e2d3c4b-5a69-4788-8796-a5b4c3d2e1f0]
+    snapshots:
+      description: How many snapshots libvirt has of it.
+      type: int
+      sample: 0
+    checkpoints:
+      description: How many checkpoints libvirt has of it.
+      type: int
+      sample: 0
+    managed_save:
+      description: Whether its memory is saved, to go on from at its next start.
+      type: bool
+      sample: false
     disks:
       description:
         - The disks, CD-ROMs and floppies. RV(domains[].disks[].source) is a path, C(pool/volume), or
@@ -111,6 +156,7 @@ domains:
         source: {description: Where the data are., type: str, sample: "rbd:vms/web1"}
         format: {description: The format of the image., type: str, sample: raw}
         read_only: {description: Whether the guest cannot write., type: bool, sample: false}
+        shareable: {description: Whether several guests may write to it., type: bool, sample: false}
         statistics: {description: "Counters, in bytes, requests and ns.", type: dict, sample: {rd_bytes: 8589312}}
     interfaces:
       description: The network interfaces.
@@ -146,6 +192,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client imp
     run_libvirt_module,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_domain_facts import read_domains
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import cpu_json
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "names": {"type": "list", "elements": "str"},
@@ -164,7 +211,7 @@ def read(module: AnsibleModule) -> dict[str, t.Any]:
     read_only = "agent" not in params["addresses"]
     with connected(params["uri"], params["timeout"], read_only=read_only) as connection:
         found = list(read_domains(connection, params["names"], params["addresses"]))
-    return {"domains": [dataclasses.asdict(each) for each in found]}
+    return {"domains": [{**dataclasses.asdict(each), "cpu": cpu_json(each.cpu)} for each in found]}
 
 
 def main() -> None:

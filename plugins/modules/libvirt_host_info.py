@@ -11,12 +11,14 @@ short_description: Read what a hypervisor of libvirt is and can
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
-  - Returns versions, processors, memory, and what decides whether a domain can migrate to or from this host.
+  - Returns versions, processors, memory, storage pools, networks, and what else decides whether a domain can migrate to
+    or from this host.
   - Two hosts can exchange a domain when their UUIDs and hostnames differ, the destination's hypervisor is of the same
     kind and not older, knows the domain's machine type, and can give it its CPU.
 extends_documentation_fragment: [lifeboat.cloud._attributes.info, lifeboat.cloud._libvirt]
 seealso:
   - module: lifeboat.cloud.libvirt_domain_info
+  - module: lifeboat.cloud.migration_plan
 """
 
 EXAMPLES = r"""
@@ -121,6 +123,35 @@ host:
       type: list
       elements: str
       sample: [tcp, rdma]
+    pools:
+      description:
+        - The storage pools. C(path) is the directory of their volumes, C(source) where they come from. C(capacity) and
+          C(available) are bytes, as of the last refresh, and 0 while the pool is not active.
+      type: list
+      elements: dict
+      sample:
+        - name: images
+          type: netfs
+          active: true
+          path: /srv/images
+          source: "nfs1:/export"
+          capacity: 1099511627776
+          available: 549755813888
+    networks:
+      description: libvirt's own networks.
+      type: list
+      elements: dict
+      sample: [{name: default, active: true, bridge: virbr0}]
+    interfaces:
+      description: The names of the host's network interfaces, bridges among them.
+      type: list
+      elements: str
+      sample: [br0, eth0]
+    secrets:
+      description: The UUIDs of the secrets, such as the keys for images in Ceph.
+      type: list
+      elements: str
+      sample: [1e2d3c4b-5a69-4788-8796-a5b4c3d2e1f0]
 """
 
 import dataclasses
@@ -132,22 +163,25 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client imp
     connected,
     run_libvirt_module,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import HostFacts, read_host
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import HostFacts, cpu_json, read_host
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_resources import Resources, read_resources
 
 
 def read(module: AnsibleModule) -> dict[str, t.Any]:
     # libvirt tells what domains can have only over a connection that may write.
     with connected(module.params["uri"], module.params["timeout"]) as connection:
-        return {"host": as_json(read_host(connection))}
+        return {"host": as_json(read_host(connection), read_resources(connection))}
 
 
-def as_json(host: HostFacts) -> dict[str, t.Any]:
-    said = {**dataclasses.asdict(host), "accelerated": host.accelerated}
-    for name in ("cpu", "guest_cpu"):
-        for features in ("features", "without") if said[name] else ():
-            said[name][features] = sorted(said[name][features])
-    said["usable_models"] = sorted(host.usable_models) if host.usable_models is not None else None
-    return said
+def as_json(host: HostFacts, resources: Resources) -> dict[str, t.Any]:
+    return {
+        **dataclasses.asdict(host),
+        **dataclasses.asdict(resources),
+        "accelerated": host.accelerated,
+        "cpu": cpu_json(host.cpu),
+        "guest_cpu": cpu_json(host.guest_cpu),
+        "usable_models": sorted(host.usable_models) if host.usable_models is not None else None,
+    }
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ description:
     working set W and S seconds of switching over.
   - The lower bound of the whole is the largest of three, the bytes through a host or link over its bandwidth, the
     seconds of its moves over its slots, and the longest move.
-  - The fleet is that of O(hosts), else that of O(path), else the one that Nova and Placement tell of.
+  - The fleet is that of O(hosts), O(path) or O(libvirt), else the one that Nova and Placement tell of.
 extends_documentation_fragment:
   - lifeboat.cloud._openstack
   - lifeboat.cloud._planning
@@ -79,12 +79,10 @@ options:
         C(aggregates) and C(networks) that it needs.
     type: list
     elements: dict
-    default: []
   groups:
     description: The server groups, each with C(name) and C(policy).
     type: list
     elements: dict
-    default: []
   links:
     description: The links that hosts share, such as the uplinks of racks, each with C(name) and C(bandwidth) each way.
     type: list
@@ -93,16 +91,29 @@ options:
   path:
     description: A file in JSON or YAML with C(hosts), C(servers), C(groups) and C(links) as in the options.
     type: path
+  libvirt:
+    description:
+      - The hypervisors of libvirt. Each has C(name), and in C(host) and C(domains) what
+        M(lifeboat.cloud.libvirt_host_info) and M(lifeboat.cloud.libvirt_domain_info) returned there, whole.
+      - C(bandwidth), C(link), C(status), C(vcpus), C(memory) and C(disk) as in O(hosts). What may be allocated is
+        otherwise what the host has, without over-commit; of disk, what is free in the storage pools to which disks are
+        copied, with what servers have there.
+      - C(shared), directories on storage that hosts share and that libvirt does not know of, such as mounts. Hosts
+        share such a directory when both name it. Pools of NFS, Ceph, iSCSI and Gluster need not be named.
+    type: list
+    elements: dict
   cloud:
     description:
-      - The name of a cloud in C(clouds.yaml), to read hosts and servers from. One of this and O(auth), if neither
-        O(hosts) nor O(path) is given.
+      - The name of a cloud in C(clouds.yaml), to read hosts and servers from. One of this and O(auth), if none of
+        O(hosts), O(path) and O(libvirt) is given.
     type: str
 notes:
   - Room on shared storage, NUMA nodes and what other filters of the scheduler ask for are not looked at.
   - For OpenStack it needs the role C(admin), and Nova 30 (2024.2) or later.
 seealso:
   - module: lifeboat.cloud.hypervisor_info
+  - module: lifeboat.cloud.libvirt_domain_info
+  - module: lifeboat.cloud.libvirt_host_info
 """
 
 EXAMPLES = r"""
@@ -129,6 +140,14 @@ EXAMPLES = r"""
     servers:
       - {name: web, host: kvm1, vcpus: 8, memory: 8589934592, dirty_rate: 2.0e7}
       - {name: mail, host: kvm1, vcpus: 4, memory: 8589934592}
+
+# Of each hypervisor the fact site has name, host and domains.
+- name: Plan from what libvirt has told
+  lifeboat.cloud.migration_plan:
+    libvirt: "{{ groups.hypervisors | map('extract', hostvars, 'site') }}"
+    assumed: {bandwidth: 1.25e8}
+    goal: drain
+    drain: [kvm1]
 """
 
 RETURN = r"""
@@ -202,6 +221,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import OPENSTACK_OPTIONS, opened
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan import Goal, make_plan, plan_json
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, wishes_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_libvirt import fleet_of_libvirt
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import PLANNING_OPTIONS, planning_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
@@ -217,15 +237,21 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "tolerance": {"type": "float", "default": 0.2},
     "ceiling": {"type": "float", "default": 0.9},
     "hosts": {"type": "list", "elements": "dict"},
-    "servers": {"type": "list", "elements": "dict", "default": []},
-    "groups": {"type": "list", "elements": "dict", "default": []},
+    "servers": {"type": "list", "elements": "dict"},
+    "groups": {"type": "list", "elements": "dict"},
     "links": {"type": "list", "elements": "dict", "default": []},
     "path": {"type": "path"},
+    "libvirt": {"type": "list", "elements": "dict"},
     **PLANNING_OPTIONS,
 }
 RULES: dict[str, t.Any] = {
-    "mutually_exclusive": [("cloud", "auth"), ("hosts", "path")],
-    "required_one_of": [("cloud", "auth", "hosts", "path")],
+    "mutually_exclusive": [
+        ("cloud", "auth"),
+        ("hosts", "path", "libvirt"),
+        ("servers", "libvirt"),
+        ("groups", "libvirt"),
+    ],
+    "required_one_of": [("cloud", "auth", "hosts", "path", "libvirt")],
     "required_if": [("goal", "drain", ("drain",)), ("goal", "move", ("moves",))],
 }
 
@@ -256,7 +282,9 @@ def _from_yaml(text: str) -> t.Any:
 
 def fleet(params: dict[str, t.Any]) -> Fleet:
     if params["hosts"] is not None:
-        return fleet_of(**{part: params[part] for part in _PARTS}, assumed=params["assumed"])
+        return fleet_of(**{part: params[part] or () for part in _PARTS}, assumed=params["assumed"])
+    if params["libvirt"] is not None:
+        return fleet_of_libvirt(params["libvirt"], params["links"], params["assumed"])
     if params["path"]:
         return fleet_of(**{"servers": [], **loaded(params["path"])}, assumed=params["assumed"])
     with opened(params) as cloud:

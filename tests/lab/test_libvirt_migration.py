@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from own_guest import NAME, PLACE, Moving, moving, prepared
+from own_guest import HOSTS, NAME, PLACE, POOL, Moving, moving, prepared
 from standing_lab import ROOT, module, shell
 
 BUSY = {"bandwidth": 20}
@@ -74,6 +74,41 @@ def test_an_interrupted_run_is_watched_on_with_its_bounds(shared):
     assert watched["migration"]["ended_by"] == "post_copy" and watched["migration"]["total_s"] < 40
     again = module("cmp1", "libvirt_migration", name=NAME, destination="qemu+tls://cmp2/system")
     assert not again["changed"]
+
+
+def test_a_plan_from_both_hypervisors_knows_where_a_guest_can_go_and_why_not(own):
+    def plan():
+        # The lab's other guests take more processors than its hosts have.
+        sites = [
+            {
+                "name": host,
+                "host": module(host, "libvirt_host_info"),
+                "domains": module(host, "libvirt_domain_info", addresses=[]),
+                "vcpus": 64,
+            }
+            for host in HOSTS
+        ]
+        wish = {"server": NAME, "destination": own.there}
+        return module(
+            "localhost", "migration_plan", libvirt=sites, goal="move", moves=[wish], assumed={"bandwidth": 1.25e8}
+        )
+
+    planned = plan()
+    [step] = planned["steps"]
+    assert (step["name"], step["source"], step["destination"]) == (NAME, own.here, own.there)
+    assert (step["mode"], planned["unplaced"]) == ("pre-copy", [])
+    # Its disk goes along.
+    assert 0 < step["assumed"]["disk"] < 72 << 20
+    shell(own.there, f"virsh pool-destroy {POOL}")
+    try:
+        refused = plan()
+    finally:
+        shell(own.there, f"virsh pool-start {POOL}")
+    [stays] = refused["unplaced"]
+    obstacle = {"subject": "storage", "reason": f"the host lacks storage pool for {PLACE}"}
+    assert refused["steps"] == []
+    assert stays["reasons"] == [{"hosts": [own.there], "obstacles": [obstacle]}]
+    own.migrate(copy_storage=True)
 
 
 def test_a_disk_of_its_own_goes_along_and_leaves_nothing_when_it_cannot(own):

@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element, SubElement
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import (
     CallError,
     Condition,
+    Described,
     GuestAddress,
     Leftovers,
     State,
@@ -206,6 +207,12 @@ class FakeHypervisor:
     counted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     capabilities_xml: str = ""
     domain_capabilities_xml: str = ""
+    host: str = "compute1"
+    libvirt_version: str = "11.3.0"
+    pools_found: list[Described] | None = None
+    networks_found: list[Described] | None = None
+    interfaces_found: list[str] | None = None
+    secrets_found: list[str] | None = None
     made_macs: int = 0
 
     def find(self, name: str) -> FakeDomain | None:
@@ -302,10 +309,10 @@ class FakeHypervisor:
         return "QEMU"
 
     def versions(self) -> Versions:
-        return Versions("11.3.0", "10.0.13", "9.0.0")
+        return Versions(self.libvirt_version, "10.0.13", "9.0.0")
 
     def hostname(self) -> str:
-        return "compute1"
+        return self.host
 
     def capabilities(self) -> str:
         return self.capabilities_xml
@@ -316,3 +323,15 @@ class FakeHypervisor:
 
     def free_memory(self, cells: int) -> Sequence[int]:
         return [1024**3 * (number + 1) for number in range(cells)]
+
+    def pools(self) -> list[Described] | None:
+        return self.pools_found
+
+    def networks(self) -> list[Described] | None:
+        return self.networks_found
+
+    def interfaces(self) -> list[str] | None:
+        return self.interfaces_found
+
+    def secrets(self) -> list[str] | None:
+        return self.secrets_found

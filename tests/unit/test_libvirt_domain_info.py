@@ -66,6 +66,9 @@ def test_a_running_domain_is_described_as_it_is(hypervisor):
     found = read(hypervisor)["vm1"]
     assert (found.state, found.reason, found.persistent, found.autostart) == ("running", "migrated", True, True)
     assert (found.vcpus, found.max_vcpus, found.memory_kib, found.max_memory_kib) == (2, 2, 262144, 262144)
+    assert (found.virtualization, found.arch, found.machine) == ("qemu", "x86_64", "pc-q35-10.0")
+    assert (found.cpu_mode, found.cpu.model, found.pinned, found.secrets) == ("custom", "qemu64", (), ())
+    assert (found.snapshots, found.checkpoints, found.managed_save) == (0, 0, False)
     disk, cdrom = found.disks
     assert (disk.target, disk.bus, disk.source, disk.format) == ("vda", "virtio", "/images/vm1.qcow2", "qcow2")
     assert disk.statistics == {"rd_bytes": 4096} and not disk.read_only
@@ -150,6 +153,8 @@ def test_the_module_returns_plain_values(monkeypatch, hypervisor):
     assert result["domains"][0]["interfaces"][0]["addresses"] == [
         {"mac": MAC, "address": "192.0.2.7", "prefix": 24, "source": "lease"}
     ]
+    cpu = result["domains"][0]["cpu"]
+    assert cpu == {"model": "qemu64", "vendor": None, "features": ["hypervisor", "lahf_lm"], "without": []}
     run_module(libvirt_domain_info.main, addresses=["lease", "arp"])
     assert asked == [("qemu:///session", 60.0, False), ("qemu:///system", 60.0, True)]
 

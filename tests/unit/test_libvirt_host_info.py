@@ -28,75 +28,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host impor
     transport,
 )
 from ansible_collections.lifeboat.cloud.plugins.modules import libvirt_host_info
-from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import FakeHypervisor
+from ansible_collections.lifeboat.cloud.tests.unit.libvirt_samples import CAPABILITIES, hypervisor
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
 LIVE = Path(__file__).parent / "fixtures" / "libvirt" / "live.xml"
-# Shortened from libvirt 11.3 with QEMU 10.0.
-CAPABILITIES = """
-<capabilities>
-  <host>
-    <uuid>11111111-2222-4333-8444-555555555555</uuid>
-    <cpu><arch>x86_64</arch><model>EPYC</model><vendor>AMD</vendor><feature name='umip'/><feature name='pku'/></cpu>
-    <migration_features>
-      <live/>
-      <uri_transports><uri_transport>tcp</uri_transport><uri_transport>rdma</uri_transport></uri_transports>
-    </migration_features>
-    <topology>
-      <cells num='2'>
-        <cell id='0'><memory unit='KiB'>2048</memory><cpus num='2'><cpu id='0'/><cpu id='1'/></cpus></cell>
-        <cell id='1'><memory unit='KiB'>4096</memory><cpus num='1'><cpu id='2'/></cpus></cell>
-      </cells>
-    </topology>
-  </host>
-  <guest>
-    <os_type>hvm</os_type>
-    <arch name='i686'><domain type='qemu'/><machine>isapc</machine></arch>
-  </guest>
-  <guest>
-    <os_type>hvm</os_type>
-    <arch name='x86_64'>
-      <machine maxCpus='255'>pc-i440fx-10.0</machine>
-      <machine canonical='pc-q35-10.0' maxCpus='4096'>q35</machine>
-      <machine maxCpus='4096'>pc-q35-10.0</machine>
-      <machine maxCpus='255' deprecated='yes'>pc-q35-5.2</machine>
-      <domain type='qemu'/>
-      <domain type='kvm'><machine>microvm</machine></domain>
-    </arch>
-  </guest>
-</capabilities>"""
-DOMAIN_CAPABILITIES = """
-<domainCapabilities>
-  <cpu>
-    <mode name='host-passthrough' supported='yes'/>
-    <mode name='host-model' supported='yes'>
-      <model fallback='forbid'>EPYC</model>
-      <vendor>AMD</vendor>
-      <feature policy='require' name='umip'/>
-      <feature policy='disable' name='svm'/>
-    </mode>
-    <mode name='custom' supported='yes'>
-      <model usable='yes' vendor='unknown'>qemu64</model>
-      <model usable='no' vendor='Intel'>Skylake-Server</model>
-      <model usable='unknown' vendor='AMD'>EPYC</model>
-    </mode>
-  </cpu>
-</domainCapabilities>"""
-
-
-def hypervisor(**parts):
-    return FakeHypervisor(
-        **{
-            "uri": "qemu+tls://compute1/system",
-            "capabilities_xml": CAPABILITIES,
-            "domain_capabilities_xml": DOMAIN_CAPABILITIES,
-            **parts,
-        }
-    )
-
-
 HOST = read_host(hypervisor())
 OTHER = replace(HOST, uuid="66666666-2222-4333-8444-555555555555", hostname="compute2")
 GUEST = Guest(virtualization="kvm", arch="x86_64", machine="pc-q35-10.0")

@@ -49,6 +49,20 @@ def test_what_is_no_obstacle(there, needs):
     assert Matrix(of).against(of.servers["web"], "b", Layout(of)) == ()
 
 
+@pytest.mark.parametrize(
+    ("stands_still", "subjects"),
+    [({}, ["hypervisor"]), ({"status": "SHUTOFF"}, []), ({"movable": "cold", "reason": "it was wished"}, [])],
+)
+def test_an_older_hypervisor_takes_only_servers_that_stand_still(stands_still, subjects):
+    of = fleet(
+        [host("a", hypervisor_version="10.0.2"), host("b", hypervisor_version="9.2.0")],
+        [server("web", "a", **stands_still), server("mail", "a")],
+    )
+    matrix = Matrix(of)
+    assert [each.subject for each in matrix.against(of.servers["web"], "b", Layout(of))] == subjects
+    assert [each.subject for each in matrix.against(of.servers["mail"], "b", Layout(of))] == ["hypervisor"]
+
+
 def test_an_older_libvirt_is_a_risk_and_not_a_refusal():
     of = fleet(
         [host("a", libvirt_version="11.3.0"), host("b", libvirt_version="9.0.0"), host("c", libvirt_version="11.3.0")],

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, no_answer
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_layout import Layout
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_matrix import Matrix
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Move
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import hypervisor, inventory, service
@@ -160,6 +162,29 @@ def test_zones_groups_and_required_traits_are_needs():
     needs = seen.servers["id-web"].needs
     assert (needs.zone, needs.aggregates) == ("east", {"CUSTOM_FAST"})
     assert (seen.servers["id-web"].group, seen.groups) == ("g1", {"g1": "anti-affinity"})
+
+
+def test_a_server_that_starts_anew_needs_of_the_processor_what_its_flavor_asks_for():
+    asks = {"trait:HW_CPU_X86_AES": "required"}
+    servers = [
+        nova_server("web", extra_specs=asks),
+        nova_server("off", status="SHUTOFF", extra_specs=asks),
+    ]
+    seen = fleet(*servers, traits=["HW_CPU_X86_AVX2", "HW_CPU_X86_AES"]).servers
+    assert seen["id-web"].needs.cpu_features == {"HW_CPU_X86_AVX2", "HW_CPU_X86_AES"}
+    assert seen["id-off"].needs.cpu_features == {"HW_CPU_X86_AES"}
+    assert not seen["id-web"].needs.aggregates
+
+
+def test_an_older_hypervisor_takes_no_server_that_runs():
+    # As Nova has 10.0.2 and 9.2.0.
+    older = hypervisor("cmp1", hypervisor_version=10000002), hypervisor("cmp2", hypervisor_version=9002000)
+    of = fleet(nova_server("web"), nova_server("off", status="SHUTOFF"), hypervisors=older)
+    matrix, layout = Matrix(of), Layout(of)
+    [against] = matrix.against(of.servers["id-web"], "cmp2", layout)
+    assert against.subject == "hypervisor"
+    assert against.reason == "9.2.0 on the destination is older than 10.0.2 on the source"
+    assert matrix.against(of.servers["id-off"], "cmp2", layout) == ()
 
 
 def test_a_server_that_is_nowhere_is_left_out_and_one_on_an_unknown_host_is_refused():
