@@ -66,7 +66,6 @@ class Parts:
         _refuse_taken_names(cloud, wanted)
         return parts
 
-
     @classmethod
     def of_address(cls, cloud: Cloud, wanted: Wanted, lacks_address: bool) -> Parts:
         """Of a server that is there only what its floating IP is made of; of those networks that are named."""

@@ -151,7 +151,7 @@ def _read(domain: Domain, statistics: Mapping[str, t.Any], sources: Sequence[str
         interfaces=tuple(
             _interface(each, asked, _named(statistics, "net")) for each in root.findall("devices/interface")
         ),
-        job=_job(domain.job()) if condition.active else None,
+        job=job_of(domain.job()) if condition.active else None,
     )
 
 
@@ -258,7 +258,8 @@ def _named(statistics: Mapping[str, t.Any], kind: str) -> dict[str, dict[str, t.
     return devices
 
 
-def _job(said: Mapping[str, t.Any]) -> Job | None:
+def job_of(said: Mapping[str, t.Any]) -> Job | None:
+    """From what Domain.job tells; None without a job."""
     if not said:
         return None
     return Job(

@@ -201,7 +201,9 @@ class Run:
             return {"seconds": 0.0, "bytes": 0, "moves": 0}
         sent = {move: _sent(journey) for move, journey in self._journeys.items()}
         fleet = self._fleet_now()
-        travel = Travel(fleet, self._planning.limits, self._planning.policy, self._planning.estimates)
+        planned = {move.server: step.dirty_rate for move, step in self.left.items() if step.dirty_rate is not None}
+        estimates = self._planning.estimates.with_dirty_rates(planned)
+        travel = Travel(fleet, self._planning.limits, self._planning.policy, estimates)
         waiting = [move for move in self.left if move not in sent]
         expected = remaining(Matrix(fleet), travel, waiting, sent)
         size = sum(max(0.0, step.size - sent.get(move, 0.0)) for move, step in self.left.items())

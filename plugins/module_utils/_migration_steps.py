@@ -28,7 +28,7 @@ class Step:
     """A move of the plan; ``planned`` is the plan's own entry, ``notes`` what an earlier call saw of its journey.
 
     ``seconds`` and ``size``, in bytes, are predictions; ``stops``: a server that runs is stopped for it; ``own``: it
-    was asked for by a run, and not by somebody else.
+    was asked for by a run, and not by somebody else; ``dirty_rate``, in bytes per second, is what the plan rests on.
     """
 
     move: Move
@@ -41,6 +41,7 @@ class Step:
     planned: Json
     notes: Json | None
     own: bool = True
+    dirty_rate: float | None = None
 
     def __str__(self) -> str:
         return f"server {self.name}"
@@ -64,6 +65,7 @@ def _step(entry: Json) -> Step:
     planned = {name: value for name, value in entry.items() if name != NOTES}
     thing = f"step of {entry.get('server', '?')}"
     try:
+        dirty_rate = dict(entry.get("assumed") or {}).get("dirty_rate")
         return Step(
             move=Move(*(str(entry[name]) for name in ("server", "source", "destination"))),
             name=str(entry.get("name") or entry["server"]),
@@ -74,6 +76,7 @@ def _step(entry: Json) -> Step:
             size=float(entry.get("transferred") or 0),
             planned=planned,
             notes=entry.get(NOTES),
+            dirty_rate=None if dirty_rate is None else float(dirty_rate),
         )
     except KeyError as error:
         raise LifeboatError(thing, f"no {error.args[0]}", "a step of migration_plan", "Give it as planned.") from error

@@ -100,6 +100,7 @@ def plan_json(plan: Plan) -> dict[str, t.Any]:
             "lower_bound_s": round(seen.lower_bound_s, 3),
             "longest_downtime_s": round(max((step.cost.downtime_s for step in seen.steps), default=0.0), 3),
             "emptied_hosts": sorted(emptied),
+            "measured": len({step.move.server for step in seen.steps} & plan.estimates.dirty_rates.keys()),
             "prediction_error": plan.estimates.error,
         },
     }

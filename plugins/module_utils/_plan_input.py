@@ -163,6 +163,15 @@ def wishes_of(entries: Iterable[Entry], fleet: Fleet) -> tuple[list[Move], Fleet
     return wanted, dataclasses.replace(fleet, servers=servers)
 
 
+def dirty_rates_of(entries: Mapping[str, t.Any]) -> dict[str, float]:
+    """What was measured of servers, by id, in bytes per second, or LifeboatError. None is what was not measured."""
+    measured = {name: rate for name, rate in entries.items() if rate is not None}
+    return {
+        name: _Reader("server", {"name": name, "dirty_rate": rate}, {}).number("dirty_rate")
+        for name, rate in measured.items()
+    }
+
+
 def limits_of(entry: Entry) -> Limits:
     """The limits, each at least 1; defaults for what is not given."""
     reader, default = Reader("limits", {"name": "given", **entry}, {}), Limits()

@@ -24,6 +24,7 @@ since before it is learned nobody knows how much of it is written. A downtime th
 
 from __future__ import annotations
 
+import copy
 import math
 import statistics
 import typing as t
@@ -180,9 +181,16 @@ class Estimates:
         self._samples: dict[tuple[str, str], list[float]] = {}
         self._first: dict[tuple[str, str], float] = {}
         self._errors: list[float] = []
+        self.dirty_rates: Mapping[str, float] = {}
         for outcome in outcomes:
             self._take(outcome)
             self._errors.append(outcome.error)
+
+    def with_dirty_rates(self, rates: Mapping[str, float]) -> Estimates:
+        """The same, but for the dirty rates of these servers, by id, of which nothing is to be guessed."""
+        known = copy.copy(self)
+        known.dirty_rates = {**self.dirty_rates, **rates}
+        return known
 
     @property
     def error(self) -> float | None:
@@ -217,9 +225,8 @@ class Estimates:
 
     def guest(self, server: Server) -> Learned:
         memory = self._median("memory", server.id, server.memory)
-        return Learned(
-            min(memory, server.takes.memory or memory), self._median("dirty_rate", server.id, server.dirty_rate)
-        )
+        learned = self._median("dirty_rate", server.id, server.dirty_rate)
+        return Learned(min(memory, server.takes.memory or memory), self.dirty_rates.get(server.id, learned))
 
     def lessons(self) -> list[Lesson]:
         """What was learned, of pairs and of servers."""

@@ -88,6 +88,14 @@ options:
     type: list
     elements: dict
     default: []
+  dirty_rates:
+    description:
+      - What was measured of servers, by their ids, in bytes per second, such as by
+        M(lifeboat.cloud.libvirt_dirty_rate). The id of a server of Nova is the UUID of its domain.
+      - It counts in place of what the servers' C(dirty_rate) says, and of what is learned or assumed. Servers that are
+        not there, and rates that are null, are passed over.
+    type: dict
+    default: {}
   path:
     description: A file in JSON or YAML with C(hosts), C(servers), C(groups) and C(links) as in the options.
     type: path
@@ -112,6 +120,7 @@ notes:
   - For OpenStack it needs the role C(admin), and Nova 30 (2024.2) or later.
 seealso:
   - module: lifeboat.cloud.hypervisor_info
+  - module: lifeboat.cloud.libvirt_dirty_rate
   - module: lifeboat.cloud.libvirt_domain_info
   - module: lifeboat.cloud.libvirt_host_info
 """
@@ -205,6 +214,7 @@ summary:
     lower_bound_s: {description: Seconds that nobody can beat., type: float, sample: 98.0}
     longest_downtime_s: {description: The longest of all downtimes., type: float, sample: 0.4}
     emptied_hosts: {description: Hosts without servers afterwards., type: list, elements: str, sample: [cmp1]}
+    measured: {description: Of how many servers that move the dirty rate was given as measured., type: int, sample: 8}
     prediction_error:
       description: The median error of the total times in the history, as a share; null without one.
       type: float
@@ -220,7 +230,11 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import OPENSTACK_OPTIONS, opened
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan import Goal, make_plan, plan_json
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, wishes_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import (
+    dirty_rates_of,
+    fleet_of,
+    wishes_of,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_libvirt import fleet_of_libvirt
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import PLANNING_OPTIONS, planning_of
@@ -240,6 +254,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "servers": {"type": "list", "elements": "dict"},
     "groups": {"type": "list", "elements": "dict"},
     "links": {"type": "list", "elements": "dict", "default": []},
+    "dirty_rates": {"type": "dict", "default": {}},
     "path": {"type": "path"},
     "libvirt": {"type": "list", "elements": "dict"},
     **PLANNING_OPTIONS,
@@ -294,6 +309,7 @@ def fleet(params: dict[str, t.Any]) -> Fleet:
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     planning = planning_of(params, module.warn)
+    estimates = planning.estimates.with_dirty_rates(dirty_rates_of(params["dirty_rates"]))
     moves, of = wishes_of(params["moves"] or (), fleet(params))
     goal = Goal(
         params["goal"],
@@ -302,7 +318,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         params["tolerance"],
         params["ceiling"],
     )
-    return plan_json(make_plan(of, goal, planning.limits, planning.policy, planning.estimates))
+    return plan_json(make_plan(of, goal, planning.limits, planning.policy, estimates))
 
 
 def main() -> None:

@@ -55,6 +55,19 @@ def test_a_guest_that_writes_faster_than_the_link_ends_within_its_bounds(shared)
     shared.stop_writing()
 
 
+def test_how_fast_it_writes_is_measured_while_it_runs(shared):
+    def mib_per_second():
+        [found] = module(shared.here, "libvirt_dirty_rate", names=[NAME])["dirty_rates"]
+        assert found["state"] == "running" and found["reason"] is None
+        return found["bytes_per_second"] >> 20
+
+    assert mib_per_second() < 20
+    shared.write_memory()
+    # Of 60 MiB, by 512 samples of each GiB.
+    assert 20 <= mib_per_second() <= 120
+    shared.stop_writing()
+
+
 def test_an_interrupted_run_is_watched_on_with_its_bounds(shared):
     shared.write_memory()
     arguments = json.dumps({"name": NAME, "destination": "qemu+tls://cmp2/system", "then": "post_copy", **BUSY})

@@ -114,8 +114,11 @@ def test_it_moves_live_to_a_named_host_by_plan(server: Server) -> None:
         play("migrate", *moves(server.name, there))
     assert server.host == there
     server.must_have_stayed()
-    [receipt] = receipts()["receipts"]
+    report = receipts()
+    [receipt] = report["receipts"]
     assert receipt["moved"] and receipt["destination"] == there and receipt["seconds"] > 0
+    # Its host was asked before it was planned.
+    assert report["plan"]["measured"] == 1
 
 
 def test_it_moves_live_to_where_nova_chooses(server: Server) -> None:

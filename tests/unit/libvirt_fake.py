@@ -78,6 +78,8 @@ class FakeDomain:
     saved: Element | None = None
     job_statistics: Mapping[str, Any] = field(default_factory=dict)
     known_addresses: tuple[GuestAddress, ...] = ()
+    dirty_mib: int = 0
+    measured_at: float | None = None
     heeds_after_s: float | None = 0.0
     goes_down_at: float | None = None
 
@@ -335,3 +337,34 @@ class FakeHypervisor:
 
     def secrets(self) -> list[str] | None:
         return self.secrets_found
+
+
+@dataclass
+class FakeDirtyRates:
+    """DirtyRateCalls; QEMU needs ``late_s`` more than it is to measure, and refuses the domains of ``refused``."""
+
+    hypervisor: FakeHypervisor
+    late_s: float = 0.0
+    refused: dict[str, CallError] = field(default_factory=dict)
+
+    def start(self, name: str, seconds: int) -> None:
+        domain = self.hypervisor.known.get(name)
+        if domain is None or name in self.refused:
+            raise self.refused.get(name) or failed(f"domain {name}", "Domain not found", NO_DOMAIN)
+        if not domain.found.active:
+            raise failed(f"domain {name}", "domain is not running", OPERATION_INVALID)
+        domain.measured_at = self.hypervisor.clock.now + seconds + self.late_s
+        self.hypervisor.calls.append(f"measure {name} for {seconds} s")
+
+    def read(self) -> Mapping[str, Mapping[str, Any]]:
+        active = [each for each in self.hypervisor.known.values() if each.found.active]
+        return {each.uuid: self._told(each) for each in active}
+
+    def _told(self, domain: FakeDomain) -> Mapping[str, Any]:
+        if domain.job_statistics:
+            return {}
+        if domain.measured_at is None:
+            return {"dirtyrate.calc_status": 0}
+        if self.hypervisor.clock.now < domain.measured_at:
+            return {"dirtyrate.calc_status": 1}
+        return {"dirtyrate.calc_status": 2, "dirtyrate.megabytes_per_second": domain.dirty_mib}

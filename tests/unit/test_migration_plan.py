@@ -86,6 +86,41 @@ def test_a_policy_decides_whether_a_server_may_be_stopped():
     assert (step["mode"], step["stops_server"], step["downtime_s"]) == ("cold", True, 30)
 
 
+def test_a_measured_dirty_rate_decides_on_the_mode():
+    def modes(of=FLEET, **options):
+        return {each["name"]: each["mode"] for each in run(goal="drain", drain=["cmp1"], **options, **of)["steps"]}
+
+    of = FLEET | {"servers": [server("calm", "cmp1"), server("busy", "cmp1", dirty_rate=1.0)]}
+    seen = run(
+        goal="drain", drain=["cmp1"], dirty_rates={"busy": 2e8, "calm": 0, "of another cloud": 1, "off": None}, **of
+    )
+    assert {each["name"]: each["mode"] for each in seen["steps"]} == {"busy": "auto-converge", "calm": "pre-copy"}
+    assert {each["name"]: each["assumed"]["dirty_rate"] for each in seen["steps"]} == {"busy": 2e8, "calm": 0}
+    assert seen["summary"]["measured"] == 2
+    busy = {"dirty_rates": {"busy": 2e8}}
+    assert modes(of, **busy, policy={"auto_converge": False, "post_copy": True})["busy"] == "post-copy"
+    assert modes(of, **busy, policy={"auto_converge": False, "cold": True})["busy"] == "cold"
+    seen = run(goal="drain", drain=["cmp1"], **busy, policy={"auto_converge": False}, **of)
+    assert [each["name"] for each in seen["steps"]] == ["calm"] and seen["summary"]["measured"] == 0
+    (stays,) = seen["unplaced"]
+    assert "a guest that writes 191 MiB/s" in stays["reasons"][0]["obstacles"][0]["reason"]
+    assert modes(of) == {"busy": "pre-copy", "calm": "pre-copy"}
+
+
+def test_what_was_measured_counts_more_than_what_was_learned():
+    first = run(goal="drain", drain=["cmp1"], **FLEET)["steps"][0]
+    measured = {"transferred": 2 * GIB, "copy_s": 2 * GIB / 125e6, "total_s": 2 * GIB / 125e6 + 5, "dirty_rate": 6e7}
+    wish = {"goal": "drain", "drain": ["cmp1"], "history": [first | {"measured": measured}], **FLEET}
+    assert run(**wish)["steps"][0]["assumed"]["dirty_rate"] == pytest.approx(6e7)
+    assert run(**wish, assumed={"dirty_rate": 9.0}, dirty_rates={"web": 5.0})["steps"][0]["assumed"]["dirty_rate"] == 5
+
+
+@pytest.mark.parametrize("rate", [-1, "fast", True, [1]])
+def test_a_dirty_rate_that_is_none_is_refused(rate):
+    failed = run(goal="drain", drain=["cmp1"], dirty_rates={"web": rate}, **FLEET)
+    assert failed["found"] == repr(rate) and failed["thing"] == "dirty_rate of server web"
+
+
 def test_a_step_can_be_given_back_with_what_was_measured():
     first = run(goal="drain", drain=["cmp1"], **FLEET)
     measured = {"transferred": GIB, "copy_s": 2 * GIB / 125e6, "downtime_s": 0.4, "total_s": 2 * GIB / 125e6 + 3.4}

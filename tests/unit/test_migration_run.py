@@ -335,6 +335,19 @@ def test_a_slice_says_what_is_under_way_and_what_remains(nova, run):
     assert 17 < did["remaining"]["seconds"] < 40 and did["remaining"]["bytes"] == 2 * 2**30
 
 
+def test_what_remains_rests_on_what_was_planned(nova, run):
+    nova.moving.script["live"] = moving_nova.LIVE_STUCK
+
+    def remaining(**assumed):
+        steps = [step(f"web-{each}", assumed=assumed) for each in (1, 2)]
+        return run(steps, slice=0.5, limits={"outgoing": 1}, check=True)["remaining"]["seconds"]
+
+    calm = remaining()
+    assert remaining(dirty_rate=0.0) == calm
+    # So much is sent again that the whole is as the series of pre-copy for half of the bandwidth.
+    assert 1.5 * calm < remaining(dirty_rate=62.5e6) < 2.1 * calm
+
+
 def test_a_slice_is_not_spent_on_reading_a_large_cloud(nova, run, monkeypatch):
     assert not run([step("web-1")], slice=0.001)["finished"]
     monkeypatch.setattr(_migration_run, "_SLICE_FOR_SURVEY", 1e4)
