@@ -132,7 +132,8 @@ class Situation(StrEnum):
 class Outcome:
     """A migration that ended. Sizes in bytes; None is what libvirt does not tell, after post-copy nearly all.
 
-    ``ended_by`` is pre_copy, auto_converge, throttle, post_copy or offline. ``timeline`` has phases with their seconds.
+    ``ended_by`` is pre_copy, auto_converge, throttle, post_copy, offline or abort. ``timeline`` has phases with their
+    seconds.
     """
 
     ended_by: str

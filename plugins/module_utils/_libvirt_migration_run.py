@@ -103,6 +103,24 @@ def plan(migration: Migration, begin: Begin, clock: Clock) -> Plan:
     return Plan(tuple(says), move)
 
 
+def plan_abort(migration: Migration, clock: Clock) -> Plan:
+    """What ends a migration that is under way, so that the guest stays; LifeboatError in post-copy."""
+    name = migration.wanted.name
+    here = migration.source.find(name)
+    if here is None:
+        # Which refuses a domain that is nowhere.
+        situation(migration)
+        return Plan()
+    condition = here.condition()
+    if condition.reason in {"postcopy", "postcopy_failed"}:
+        found = f"{condition}: it runs on the destination, with memory on both hosts"
+        remedy = "Let it end; state=migrated waits for that, and resumes one that lost its connection."
+        raise LifeboatError(migration.wanted.thing, found, "one that can still be aborted", remedy)
+    if not has_migration_job(here):
+        return Plan()
+    return Plan((f"abort the migration of domain {name}",), lambda: _watch_on(migration, clock, aborts=True))
+
+
 def _done_to(migration: Migration) -> str:
     """What was done to the guest for the migration under way, in words."""
     with contextlib.suppress(CallError):
@@ -140,13 +158,18 @@ def _see_through(migration: Migration, begin: Callable[[], Attempt], clock: Cloc
     return _outcome(migration, watch, total)
 
 
-def _watch_on(migration: Migration, clock: Clock) -> Outcome:
-    """See a migration through that somebody else began; LifeboatError when it does not lead to the destination."""
+def _watch_on(migration: Migration, clock: Clock, *, aborts: bool = False) -> Outcome:
+    """See a migration through that somebody else began; LifeboatError when it does not lead to the destination.
+
+    With ``aborts`` it is aborted first, and may end on either host.
+    """
     find, name = migration.source.find, migration.wanted.name
     domain = _domain(migration)
     starts_with_host = domain.persistent() and domain.autostart()
     watch = Watch(domain, migration.source.calls, migration.wanted, clock, clock.monotonic())
     watch.adopt()
+    if aborts:
+        watch.take(Step.ABORT)
 
     def ended(seconds: float) -> bool:
         clock.sleep(seconds)
@@ -162,6 +185,10 @@ def _watch_on(migration: Migration, clock: Clock) -> Outcome:
     watch.until(ended)
     if find(name) is not None:
         _go_on_here(migration, watch, clock)
+        if aborts:
+            seen = watch.last
+            iterations = seen.iteration or None
+            return Outcome("abort", seen.seconds, watch.timeline(), iterations=iterations, throttle=seen.throttle)
         raise _failure(migration, watch, "the migration that was under way ended without moving it")
     _arrive(migration, starts_with_host)
     return _outcome(migration, watch, watch.last.seconds)

@@ -60,7 +60,7 @@ class Watch:
             self._look()
             step = decide(self.wanted.policy, self.last, self.taken)
             if step is not Step.CONTINUE:
-                self._take(step)
+                self.take(step)
 
     def adopt(self) -> None:
         """Take over a migration that somebody else began, with what was done to it: a guest stopped, or post-copy."""
@@ -97,7 +97,8 @@ class Watch:
         elif self.taken is None and self.last.disk_total:
             self._enter("copying disks")
 
-    def _take(self, step: Step) -> None:
+    def take(self, step: Step) -> None:
+        """Do with the migration what ``step`` says; LifeboatError for GIVE_UP."""
         if step is Step.GIVE_UP:
             raise LifeboatError(
                 self.wanted.thing,

@@ -11,9 +11,16 @@ import typing as t
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ansible.module_utils.basic import AnsibleModule
+
+
+def refuse_given(module: AnsibleModule, names: Iterable[str], beside: str) -> None:
+    """LifeboatError for options of these that are set to something, which ``beside`` has no use for."""
+    given = [name for name in names if module.params[name] != module.argument_spec[name].get("default")]
+    if given:
+        raise LifeboatError(beside, f"{', '.join(given)} with it", "none of them", f"Leave {' and '.join(given)} out.")
 
 
 def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, t.Any]]) -> t.NoReturn:

@@ -12,7 +12,6 @@ server's network is, and is now and then wrong.
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 import typing as t
 
@@ -25,13 +24,17 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, act, no_answer, remove
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import (
     ACTIONS,
+    MEASURES,
+    POST_COPY,
     TASKS,
     WAITS,
     Receipt,
     State,
     announced,
     began_in,
+    can_be_ended,
     gone,
+    refuse_end,
     refuse_other,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
@@ -55,9 +58,10 @@ GRACE_S = 120.0
 # How long after the end of a migration Nova may still write what it notes of it.
 _LATE_S = 30.0
 # Nova refuses to force what it has not begun to send. For some seconds more it takes the request, and does nothing but
-# write into nova-compute's log that libvirt would not switch to post-copy yet; asked twice, it does no harm.
+# write into nova-compute's log that libvirt would not switch to post-copy yet, or has no job to abort yet; asked twice,
+# it does no harm.
 _REFUSED_S = 1.0
-_FORCED_S = 10.0
+_DROPPED_S = 10.0
 _BLOCK: dict[str, str | bool] = {"auto": "auto", "shared": False, "block": True}
 
 
@@ -88,6 +92,8 @@ class Journey:
     @property
     def says(self) -> str:
         """What is to be done, before it is done."""
+        if self.wanted.state in MEASURES:
+            return f"{MEASURES[self.wanted.state]} the live migration of {self.server} from {self.receipt.source}"
         where = self.wanted.host or f"a host that Nova chooses, away from {self.server.host}"
         return announced(str(self.server), self.wanted.kind, self.server.host, where)
 
@@ -124,6 +130,20 @@ class Journey:
         """Watch a migration that is under way, or that waits to be confirmed."""
         self.receipt.actions.append(f"go on with the {record.kind} migration of {self.server} from {record.source}")
         self._follow(record)
+
+    def end_now(self, record: Record | None, known: Iterable[int]) -> None:
+        """Abort or force a live migration that is under way; ``known`` as for ``begin`` while it has no record yet."""
+        self._measure = MEASURES[self.wanted.state]
+        if record is None:
+            self._known, self._due = frozenset(known), time.monotonic() + GRACE_S
+        else:
+            self._follow(record)
+
+    @property
+    def foretold(self) -> list[str]:
+        """Of ``end_now``: what would be asked of Nova."""
+        record = self.receipt.record
+        return [self.says] if record is None or can_be_ended(self.server, record) else []
 
     def notes(self) -> dict[str, t.Any]:
         """What was seen so far, as plain values for ``recall`` in another process."""
@@ -195,6 +215,9 @@ class Journey:
             return
         # Where no host will do, Nova ends without a record.
         self.server = self._read()
+        if self.wanted.state in MEASURES and not self.server.task:
+            self._end()
+            return
         failure = failure_of(self._compute, self.server, ACTIONS[self.wanted.kind])
         if failure and not self.server.task:
             raise self._failed(f"no migration: {failure}")
@@ -215,7 +238,7 @@ class Journey:
             self._overdue(record)
 
     def _arrive(self, record: Record) -> None:
-        if self._measure == "abort" and record.failed:
+        if self._measure == "abort" and record.failed and self.wanted.state == "migrated":
             raise self._failed(f"a migration that took over {self.wanted.timeout_s:.0f} s and was aborted")
         if record.kind == "cold" and self.server.status == WAITS and self.wanted.after_cold != "leave":
             verb = "confirmResize" if self.wanted.after_cold == "confirm" else "revertResize"
@@ -244,11 +267,14 @@ class Journey:
         """Ended as far as Nova is concerned: note its phases, and judge it."""
         server, wanted = self.server, self.wanted
         self.receipt.phases = events_of(self._compute, server, ACTIONS[record.kind])
+        if wanted.state == "aborted":
+            self._judge_aborted(record)
+            return
         arrived = wanted.fulfilled_by(server.host) and server.host != record.source
         if record.failed and not arrived:
             # Nova writes why after the record.
             self._late = self._late or time.monotonic() + _LATE_S
-            reason = failure_in(self.receipt.phases)
+            reason = failure_in(self.receipt.phases) or ("it was aborted" if record.status == "cancelled" else "")
             if not reason and time.monotonic() < self._late:
                 return
             raise self._failed(f"a migration that is {record.status}: {reason or 'Nova gives no reason'}")
@@ -258,6 +284,14 @@ class Journey:
             )
         if record.status != "reverted" and not wanted.fulfilled_by(server.host):
             raise self._failed(f"host {server.host} after a migration that is {record.status}")
+        self._end()
+
+    def _judge_aborted(self, record: Record) -> None:
+        server = self.server
+        if server.status == "ERROR":
+            raise self._failed(f"an error after a migration that is {record.status}: {server.fault}")
+        if server.host != record.source:
+            self.receipt.warnings.append(f"{server} has arrived on {server.host} before it could be aborted.")
         self._end()
 
     def _overdue(self, record: Record) -> None:
@@ -273,9 +307,12 @@ class Journey:
 
     def _end_it(self, record: Record) -> None:
         """Abort or force the migration. One that has just ended, or not begun to send, cannot be, which is no error."""
+        if record.status == POST_COPY:
+            refuse_end(self.server, record, self.wanted)
+            return
         url = f"/servers/{record.server}/migrations/{record.id}"
         try:
-            if self.wanted.on_timeout == "force":
+            if self._measure == "force":
                 act(self._compute, f"{url}/action", {"force_complete": None}, MICROVERSION)
             else:
                 remove(self._compute, url, MICROVERSION)
@@ -286,8 +323,10 @@ class Journey:
                 raise
             self._ask_again = time.monotonic() + _REFUSED_S
         else:
-            self._ask_again = time.monotonic() + _FORCED_S if self._measure == "force" else math.inf
-            says = f"{self.wanted.on_timeout} it after {self.wanted.timeout_s:.0f} s"
+            self._ask_again = time.monotonic() + _DROPPED_S
+            says = f"{self._measure} it after {self.wanted.timeout_s:.0f} s"
+            if self.wanted.state in MEASURES:
+                says = self.says
             if says not in self.receipt.actions:
                 self.receipt.actions.append(says)
 
@@ -326,5 +365,7 @@ class Journey:
     def _failed(self, found: str) -> LifeboatError:
         server, wanted = self.server, self.wanted
         where = f"on {wanted.host}" if wanted.host else f"away from {wanted.away_from or server.host}"
+        if wanted.state == "aborted":
+            where = f"on {self.receipt.source}"
         remedy = f"The server is {server.status} on {server.host}. Read the logs of nova-scheduler and nova-compute."
         return LifeboatError(str(server), found, f"the server {where}", remedy)

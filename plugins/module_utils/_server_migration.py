@@ -5,7 +5,7 @@
 """Moves one server of Nova to another host, live or cold, and watches until Nova's record and the server both say so.
 
 What is found half-way (a migration that another run has begun, a cold one that waits to be confirmed) is gone on with
-and never begun again.
+and never begun again. A live one that is found can be aborted or forced instead.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import asked_again
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_journey import GRACE_S, Journey
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import (
+    MEASURES,
+    TASKS,
     WAITS,
     in_progress,
     refuse,
+    refuse_end,
     refuse_other,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import find_server
@@ -44,10 +47,18 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
     journey = Journey(compute, server, wanted)
     records = read_records(compute, {"instance_uuid": server.id})
     record = in_progress(server, records)
-    if server.status == WAITS and wanted.after_cold == "leave" and wanted.fulfilled_by(server.host):
+    if wanted.state in MEASURES:
+        refuse_end(server, record, wanted)
+        if record is None and server.task != TASKS["live"]:
+            return server, journey.receipt
+        # What has ended is not what Nova works on now, of which there is no record yet.
+        journey.end_now(None if record and record.ended else record, (each.id for each in records))
+        if dry_run:
+            journey.receipt.actions += journey.foretold
+    elif server.status == WAITS and wanted.after_cold == "leave" and wanted.fulfilled_by(server.host):
         journey.receipt.record = record
         return server, journey.receipt
-    if record is not None:
+    elif record is not None:
         refuse_other(server, record, wanted)
         journey.go_on(record)
     elif wanted.fulfilled_by(server.host):

@@ -31,12 +31,17 @@ TASKS = {"live": "migrating", "cold": "resize_prep"}
 _CLOSING_S = 180.0
 # A cold migration that has arrived, until it is confirmed or reverted.
 WAITS = "VERIFY_RESIZE"
+# The status of a record whose server runs on its destination already. Nova neither aborts nor forces it any more.
+POST_COPY = "running (post-copy)"
+# What is asked of Nova for each state that ends a migration.
+MEASURES: dict[str, t.Literal["abort", "force"]] = {"aborted": "abort", "completed": "force"}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Where ``server`` shall be: on ``host``, or anywhere but on ``away_from``; and how it may come there.
 
+    ``state``: migrated, or for a live migration that is under way, wherever it leads: aborted or completed.
     ``after_cold``: what becomes of a cold migration: confirm, revert or leave. ``on_timeout``: what becomes of a live
     one that takes longer than ``timeout_s``: abort, force or leave.
     """
@@ -49,6 +54,7 @@ class Wanted:
     after_cold: t.Literal["confirm", "revert", "leave"] = "confirm"
     timeout_s: float = 600.0
     on_timeout: t.Literal["abort", "force", "leave"] = "abort"
+    state: t.Literal["migrated", "aborted", "completed"] = "migrated"
 
     def fulfilled_by(self, host: str) -> bool:
         """Whether a server on ``host`` is where it shall be."""
@@ -136,6 +142,27 @@ def refuse_other(server: Server, record: Record, wanted: Wanted) -> None:
     found = f"a {record.kind} migration from {record.source} to {record.destination} that is {record.status}"
     remedy = f"Let it end with host={record.destination}, or abort or revert it, and ask again."
     raise LifeboatError(str(server), found, f"none, or one to {wanted.host or 'another host'}", remedy)
+
+
+def refuse_end(server: Server, record: Record | None, wanted: Wanted) -> None:
+    """LifeboatError when what is under way cannot be aborted or forced, as ``wanted.state`` says."""
+    expected = f"a live migration or nothing under way, for state={wanted.state}"
+    if record is not None and record.kind == "cold":
+        found = f"a cold migration from {record.source} to {record.destination} that is {record.status}"
+        when = "Confirm or revert it" if server.status == WAITS else "Nova goes on with it: confirm or revert it then"
+        remedy = f"{when}, with kind=cold host={record.destination} after_cold=confirm or after_cold=revert."
+        raise LifeboatError(str(server), found, expected, remedy)
+    if server.task not in (None, TASKS["live"]):
+        raise LifeboatError(str(server), f"Nova busy with {server.task}", expected, "Wait for its end.")
+    if record is not None and record.status == POST_COPY and wanted.state == "aborted":
+        found = f"a live migration in post-copy: it runs on {record.destination}, with memory on both hosts"
+        remedy = "Let it end; state=completed waits for that."
+        raise LifeboatError(str(server), found, "one that can still be aborted", remedy)
+
+
+def can_be_ended(server: Server, record: Record) -> bool:
+    """Whether Nova has still something to abort or to force."""
+    return server.task == TASKS["live"] and not record.ended and record.status != POST_COPY
 
 
 def refuse(server: Server, wanted: Wanted, services: Sequence[ComputeService]) -> None:

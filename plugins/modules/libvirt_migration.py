@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: libvirt_migration
-short_description: Move a domain of libvirt to another host
+short_description: Move a domain of libvirt to another host, or abort that
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
@@ -33,6 +33,17 @@ options:
       - The name of the domain.
     type: str
     required: true
+  state:
+    description:
+      - V(migrated) moves the domain.
+      - V(aborted) aborts a migration that is under way, whoever began it, and waits until it has ended and the guest
+        runs on the source, for O(finish_seconds) at most. Without one nothing is changed. A guest that has gone over
+        before it could be aborted is left there. In post-copy it cannot be aborted any more, which is refused.
+      - V(aborted) takes none of the options that say how to migrate. What was copied of disks is removed by the run
+        that began the migration, if that is still there.
+    type: str
+    choices: [migrated, aborted]
+    default: migrated
   destination:
     description:
       - The URI of libvirt on the destination, as libvirt on the source reaches it, such as V(qemu+tls://cmp2/system) or
@@ -75,8 +86,8 @@ options:
     default: abort
   finish_seconds:
     description:
-      - How many seconds O(then) has to end the migration. V(throttle) ends in V(abort) after them; for the others the
-        module fails and leaves libvirt to itself.
+      - How many seconds O(then), or O(state=aborted), has to end the migration. V(throttle) ends in V(abort) after
+        them; for the others the module fails and leaves libvirt to itself.
     type: float
     default: 120
   auto_converge:
@@ -150,6 +161,12 @@ EXAMPLES = r"""
     bandwidth: 200
     max_seconds: 7200
 
+- name: Abort its migration now, if there is one
+  lifeboat.cloud.libvirt_migration:
+    name: db1
+    destination: qemu+tls://cmp2/system
+    state: aborted
+
 - name: Move the definition of a server that is off
   lifeboat.cloud.libvirt_migration:
     name: old1
@@ -170,7 +187,7 @@ migration:
   type: dict
   contains:
     ended_by:
-      description: One of pre_copy, auto_converge, throttle, post_copy and offline.
+      description: One of pre_copy, auto_converge, throttle, post_copy and offline, or abort with O(state=aborted).
       type: str
       sample: pre_copy
     total_s:
@@ -221,11 +238,13 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration 
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_client import LibvirtAttempt, site
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Policy, Step
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_run import plan
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_run import plan, plan_abort
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import CLOCK
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_given
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["migrated", "aborted"], "default": "migrated"},
     "destination": {"type": "str", "required": True},
     "mode": {"type": "str", "choices": ["live", "offline"], "default": "live"},
     "tunnelled": {"type": "bool", "default": False},
@@ -244,6 +263,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "copy_disks": {"type": "list", "elements": "str", "default": []},
     **CONNECTION_OPTIONS,
 }
+OF_ABORTED = ("name", "state", "destination", "finish_seconds", *CONNECTION_OPTIONS)
 # Options that the wish has by the same name.
 SAME = (
     *("name", "destination", "tunnelled", "auto_converge", "throttle_initial", "throttle_increment"),
@@ -253,20 +273,25 @@ SAME = (
 
 def converge(module: AnsibleModule) -> dict[str, t.Any]:
     params, wanted = module.params, wanted_of(module.params)
+    aborts = params["state"] == "aborted"
+    if aborts:
+        refuse_given(module, [name for name in ARGUMENT_SPEC if name not in OF_ABORTED], "state=aborted")
     validate(wanted)
     with (
         connected(params["uri"], params["timeout"]) as here,
         connected(params["destination"], params["timeout"]) as there,
     ):
-        planned = plan(
-            Migration(site(here), site(there), wanted),
-            lambda call: LibvirtAttempt(params["uri"], wanted.policy.longest_s, call),
-            CLOCK,
+        migration = Migration(site(here), site(there), wanted)
+        planned = (
+            plan_abort(migration, CLOCK)
+            if aborts
+            else plan(migration, lambda call: LibvirtAttempt(params["uri"], wanted.policy.longest_s, call), CLOCK)
         )
         outcome = planned.do() if planned.do is not None and not module.check_mode else None
     result: dict[str, t.Any] = {"changed": planned.do is not None, "actions": list(planned.says)}
     if planned.do is not None:
-        result["diff"] = {"before": {"host": params["uri"]}, "after": {"host": wanted.destination}}
+        after = params["uri"] if aborts else wanted.destination
+        result["diff"] = {"before": {"host": params["uri"]}, "after": {"host": after}}
     return result if outcome is None else {**result, "migration": migration_of(outcome)}
 
 

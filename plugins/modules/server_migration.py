@@ -2,13 +2,13 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Move a server of Nova to another host."""
+"""Move a server of Nova to another host, or end a migration of it that is under way."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: server_migration
-short_description: Move a server of Nova to another host
+short_description: Move a server of Nova to another host, or end a migration that is under way
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
@@ -20,6 +20,8 @@ description:
     M(lifeboat.cloud.server_evacuation)) and a destination that is down or disabled. Whether the destination has room,
     the right processor and the storage is decided by Nova; when it refuses, the server stays where it is and its
     reason is told.
+  - With O(state=aborted) and O(state=completed) it begins nothing, but has Nova end a live migration that is under way
+    now, whoever began it, and waits until that is done. Without one, nothing is changed.
 extends_documentation_fragment:
   - lifeboat.cloud._openstack
   - lifeboat.cloud._attributes
@@ -29,10 +31,26 @@ options:
       - UUID or name of the server, of any project. A name that several servers have is refused.
     type: str
     required: true
+  state:
+    description:
+      - V(migrated) moves the server.
+      - V(aborted) aborts a live migration that is under way. The server stays on its source. One that has arrived
+        before Nova could abort it is left where it is, with a warning. In post-copy it cannot be aborted any more,
+        which is refused.
+      - V(completed) forces a live migration that is under way to its end (Nova's C(force_complete)), by post-copy where
+        nova-compute permits that, else by pausing the server until all is sent. It fails when the server does not
+        arrive.
+      - Nova aborts and forces live migrations only. A cold one that is under way, or waits in VERIFY_RESIZE, is
+        refused; O(after_cold) confirms or reverts it. So is a server with which Nova does something else, such as an
+        evacuation.
+    type: str
+    choices: [migrated, aborted, completed]
+    default: migrated
   host:
     description:
       - The host where the server shall be, as Nova calls it.
-      - Either this or O(away_from).
+      - With O(state=migrated) either this or O(away_from). The other states take neither, nor the options that say how
+        to migrate.
     type: str
   away_from:
     description:
@@ -61,6 +79,7 @@ options:
   migration_timeout:
     description:
       - How many seconds the migration may take, and then again its confirmation, or its end after it was forced.
+      - With O(state=aborted) and O(state=completed) how long it may take until it has ended.
     type: float
     default: 600.0
   on_timeout:
@@ -99,6 +118,18 @@ EXAMPLES = r"""
     host: cmp2
     kind: cold
     after_cold: leave
+
+- name: Abort its live migration now, if there is one
+  lifeboat.cloud.server_migration:
+    cloud: admin
+    server: web-1
+    state: aborted
+
+- name: Force its live migration to its end
+  lifeboat.cloud.server_migration:
+    cloud: admin
+    server: web-1
+    state: completed
 """
 
 RETURN = r"""
@@ -228,7 +259,7 @@ import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_given, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
     OPENSTACK_RULES,
@@ -244,6 +275,7 @@ if t.TYPE_CHECKING:
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **OPENSTACK_OPTIONS,
     "server": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["migrated", "aborted", "completed"], "default": "migrated"},
     "host": {"type": "str"},
     "away_from": {"type": "str"},
     "kind": {"type": "str", "choices": ["live", "cold"], "default": "live"},
@@ -252,10 +284,14 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "migration_timeout": {"type": "float", "default": 600.0},
     "on_timeout": {"type": "str", "choices": ["abort", "force", "leave"], "default": "abort"},
 }
+# What says where and how to migrate.
+OF_MIGRATED = ("host", "away_from", "kind", "storage", "after_cold", "on_timeout")
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    if params["state"] != "migrated":
+        refuse_given(module, OF_MIGRATED, f"state={params['state']}")
     wanted = Wanted(
         server=params["server"],
         host=params["host"],
@@ -265,16 +301,17 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         after_cold=params["after_cold"],
         timeout_s=params["migration_timeout"],
         on_timeout=params["on_timeout"],
+        state=params["state"],
     )
     with opened(params) as cloud:
         server, receipt = converge(cloud.compute, wanted, dry_run=module.check_mode)
     for warning in receipt.warnings:
         module.warn(warning)
-    return result_of(server, receipt)
+    return result_of(server, receipt, moves=params["state"] != "aborted")
 
 
-def result_of(server: Server, receipt: Receipt) -> dict[str, t.Any]:
-    """What the module returns."""
+def result_of(server: Server, receipt: Receipt, moves: bool) -> dict[str, t.Any]:
+    """What the module returns; ``moves``: whether what was done brings the server elsewhere."""
     shown = {name: getattr(server, name) for name in ("id", "name", "host", "status", "launched_at")}
     record = receipt.record
     return {
@@ -290,7 +327,7 @@ def result_of(server: Server, receipt: Receipt) -> dict[str, t.Any]:
         "transferred": receipt.transferred,
         "diff": {
             "before": {"host": receipt.source},
-            "after": {"host": receipt.destination if receipt.actions else receipt.source},
+            "after": {"host": receipt.destination if receipt.actions and moves else receipt.source},
         },
     }
 
@@ -298,7 +335,8 @@ def result_of(server: Server, receipt: Receipt) -> dict[str, t.Any]:
 def main() -> None:
     rules = {
         "mutually_exclusive": [*OPENSTACK_RULES["mutually_exclusive"], ("host", "away_from")],
-        "required_one_of": [*OPENSTACK_RULES["required_one_of"], ("host", "away_from")],
+        "required_one_of": OPENSTACK_RULES["required_one_of"],
+        "required_if": [("state", "migrated", ("host", "away_from"), True)],
     }
     run_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **rules), work)
 

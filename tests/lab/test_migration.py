@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from standing_lab import ROOT, ansible, connected, module, play
+from standing_lab import ROOT, ansible, connected, module, play, shell
 
 OBSERVER = "client1"
 RECEIPTS = ROOT / ".lab/reports/migrations"
@@ -29,6 +29,8 @@ ADDRESS = re.compile(r"http://([0-9.]+)/")
 # An emulated processor and a machine that is shared make both longer than they are elsewhere.
 LONGEST_GAP_S = 20.0
 CLOUD = {"cloud": "admin"}
+# libvirt's greatest, in MiB/s, which is what a domain has by itself.
+UNLIMITED = 2**43 - 1
 
 
 @dataclass
@@ -41,9 +43,16 @@ class Server:
 
     @property
     def host(self) -> str:
+        return self._asked("compute_host")
+
+    @property
+    def id(self) -> str:
+        return self._asked("id")
+
+    def _asked(self, what: str) -> str:
         with connected("admin") as cloud:
             [found] = [each for each in cloud.compute.servers(all_projects=True) if each.name == self.name]
-        return str(found.compute_host)
+        return str(found[what])
 
     @property
     def elsewhere(self) -> str:
@@ -51,6 +60,46 @@ class Server:
 
     def migrate(self, check: bool = True, **options: object) -> dict[str, t.Any]:
         return module("localhost", "server_migration", check, server=self.name, **options, **CLOUD)
+
+    @contextlib.contextmanager
+    def sent_slowly(self) -> Iterator[None]:
+        """While the block runs a migration lasts for minutes."""
+        here, key = self.host, self.id
+        shell(here, f"virsh migrate-setspeed {key} 1")
+        try:
+            yield
+        finally:
+            # What has moved has a limit no more.
+            if self.host == here:
+                shell(here, f"virsh migrate-setspeed {key} {UNLIMITED}")
+
+    @contextlib.contextmanager
+    def on_its_way(self, there: str) -> Iterator[subprocess.Popen[str]]:
+        """The call that migrates the server, once its memory is sent, and how it ended after the block."""
+        arguments = json.dumps({"server": self.name, "host": there, **CLOUD})
+        running = subprocess.Popen(
+            ["ansible", "localhost", "-m", "lifeboat.cloud.server_migration", "-a", arguments],
+            cwd=ROOT,
+            env={**os.environ, "OS_CLIENT_CONFIG_FILE": str(ROOT / ".lab/clouds.yaml")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            end = time.monotonic() + 60
+            while "running" not in {each["status"] for each in self.unfinished()}:
+                assert time.monotonic() < end, "no memory was sent within 60 s"
+            yield running
+        finally:
+            if running.poll() is None:
+                running.kill()
+            running.wait()
+
+    def unfinished(self) -> list[dict[str, t.Any]]:
+        found: list[dict[str, t.Any]] = module(
+            "localhost", "migration_info", server=self.name, unfinished=True, **CLOUD
+        )["migrations"]
+        return found
 
     @contextlib.contextmanager
     def watched(self, run: str) -> Iterator[None]:
@@ -168,6 +217,31 @@ def test_a_run_that_is_killed_is_gone_on_with(server: Server) -> None:
     after = module("localhost", "migration_info", server=server.name, **CLOUD)["migrations"]
     assert len(after) == before + 1 and after[0]["status"] == "completed"
     server.must_have_stayed()
+
+
+def test_one_under_way_is_aborted_by_a_second_call(server: Server) -> None:
+    here, there = server.host, server.elsewhere
+    with server.watched("aborted"), server.sent_slowly(), server.on_its_way(there) as first:
+        did = server.migrate(state="aborted")
+        told, _nothing = first.communicate(timeout=120)
+    assert did["actions"] == [f"abort the live migration of server {server.name} from {here}"]
+    assert (did["server"]["host"], did["server"]["status"]) == (here, "ACTIVE") and server.host == here
+    assert did["migration"]["status"] == "cancelled" and server.unfinished() == []
+    assert first.returncode != 0 and "it was aborted" in told
+    server.must_have_stayed()
+    assert server.migrate(state="aborted")["changed"] is False
+
+
+def test_one_under_way_is_forced_by_a_second_call(server: Server) -> None:
+    here, there = server.host, server.elsewhere
+    with server.watched("forced"), server.sent_slowly(), server.on_its_way(there) as first:
+        did = server.migrate(state="completed")
+        told, _nothing = first.communicate(timeout=120)
+    assert did["actions"] == [f"force the live migration of server {server.name} from {here}"]
+    assert server.host == did["server"]["host"] == there and did["migration"]["status"] == "completed"
+    assert first.returncode == 0, told
+    # Where nova-compute permits no post-copy it stands still for minutes, which no session outlives.
+    assert (server.measured["counter"]["lost"], server.measured["counter"]["unexpected"]) == (0, 0)
 
 
 def test_a_host_is_emptied_for_maintenance_and_comes_back(server: Server) -> None:

@@ -24,6 +24,13 @@ LIVE = [
 ]
 LIVE_FAILS = [*LIVE[:3], ("error", "ACTIVE", None, False)]
 LIVE_STUCK = [*LIVE[:2], *[LIVE[2]] * 10_000]
+LIVE_ABORTED = [*LIVE[:3], ("cancelled", "ACTIVE", None, False)]
+LIVE_POST_COPY = [
+    *LIVE[:3],
+    *[("running (post-copy)", "MIGRATING", "migrating", False)] * 3,
+    ("running (post-copy)", "ACTIVE", None, True),
+    LIVE[4],
+]
 LIVE_WITH_WRONG_RECORD = [
     *LIVE[:3],
     ("error", "MIGRATING", "migrating", False),
@@ -66,7 +73,8 @@ class MovingNova:
 
     ``scripts`` has other ones for single servers, by id. With ``goes_by_lists`` what happens to all servers goes one
     step on with each list of records instead, and ``at_list`` is called before, with its number. ``created`` is when a
-    record was, by its number.
+    record was, by its number. ``drops`` requests to abort or force are taken and come to nothing; ``aborted`` is what
+    happens after another one to abort.
     """
 
     def __init__(self, *servers):
@@ -75,7 +83,8 @@ class MovingNova:
         self.script = {"live": LIVE, "cold": COLD, "evacuation": EVACUATE}
         self.destination, self.details = "cmp2", "No valid host was found."
         self.numbers = itertools.count(1, 3)
-        self.hiccups = 0
+        self.hiccups, self.drops = 0, 0
+        self.aborted = LIVE_ABORTED[3:]
         self.scripts = {}
         self.goes_by_lists, self.lists = False, 0
         self.at_list = lambda number: None
@@ -221,11 +230,12 @@ class MovingNova:
         if method == "GET":
             counts = {"memory_total_bytes": 200, "memory_processed_bytes": 150, "memory_remaining_bytes": 50}
             return 200, {"migration": server.record | counts | {"disk_total_bytes": None}}
-        if method == "DELETE":
-            server.steps = [("cancelled", "ACTIVE", None, False)]
+        assert method == "DELETE" or body == {"force_complete": None}
+        ended_in = ("queued", "preparing", "running") if method == "DELETE" else ("running",)
+        if server.record["status"] not in ended_in:
+            return 400, {"badRequest": {"code": 400, "message": f"Migration is {server.record['status']}."}}
+        if self.drops:
+            self.drops -= 1
         else:
-            assert body == {"force_complete": None}
-            if server.record["status"] != "running":
-                return 400, {"badRequest": {"code": 400, "message": "Migration is not running."}}
-            server.steps = LIVE[3:]
+            server.steps = list(self.aborted if method == "DELETE" else LIVE[3:])
         return 202, {}

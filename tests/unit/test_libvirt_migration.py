@@ -34,7 +34,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_
     params_of,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Policy, Step
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_run import plan
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_run import plan, plan_abort
 from ansible_collections.lifeboat.cloud.plugins.modules import libvirt_migration
 from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import Clock, FakeHypervisor, failed
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
@@ -170,6 +170,10 @@ class Lab:
     def plan(self, wanted: WantedMigration = WANTED) -> Any:
         sites = Site(self.here, self.calls), Site(self.there, self.calls_there)
         return plan(Migration(*sites, wanted), self.begin, self.here.clock)
+
+    def plan_abort(self) -> Any:
+        sites = Site(self.here, self.calls), Site(self.there, self.calls_there)
+        return plan_abort(Migration(*sites, policy(Step.ABORT)), self.here.clock)
 
     def begin(self, call: Callable[[Calls], None]) -> Attempt:
         try:
@@ -391,6 +395,56 @@ def test_a_post_copy_of_a_run_that_was_killed_is_not_aborted_at_the_bound(begun)
     with pytest.raises(LifeboatError, match=r"no end 20 s after post_copy at 58\.\d s"):
         planned.do()
     assert begun.calls.did == []
+
+
+def test_a_migration_under_way_is_aborted_now(begun):
+    planned = begun.plan_abort()
+    assert planned.says == ("abort the migration of domain web1",) and begun.calls.did == []
+    outcome = planned.do()
+    assert (outcome.ended_by, outcome.iterations) == ("abort", 1) and 58.0 <= outcome.total_s < 60.0
+    assert begun.calls.did == ["abort"] and begun.here.known["web1"].condition().state is State.RUNNING
+    assert begun.plan_abort().do is None and begun.there.known == {}
+
+
+def test_a_guest_that_was_stopped_for_a_migration_goes_on_when_that_is_aborted(begun):
+    begun.here.known["web1"].found, begun.calls.stubborn = STOPPED, True
+    begun.plan_abort().do()
+    assert begun.calls.did == ["abort"] and begun.here.known["web1"].condition().state is State.RUNNING
+
+
+def test_a_guest_that_arrives_before_it_is_aborted_stays_there(begun):
+    def too_late(_name: str) -> None:
+        begun.calls.ends_after_s = 0.0
+        raise failed("domain web1", "no job is active on the domain", 55)
+
+    begun.here.known["web1"].autostarts, begun.calls.abort = True, too_late
+    assert begun.plan_abort().do().ended_by == "pre_copy"
+    assert begun.there.known["web1"].autostarts and begun.plan_abort().do is None
+
+
+def test_a_migration_that_does_not_heed_its_abort_is_not_waited_for_without_end(begun):
+    begun.calls.abort = lambda _name: None
+    began = begun.here.clock.now
+    with pytest.raises(LifeboatError, match=r"no end 20 s after abort at 58\.\d s"):
+        begun.plan_abort().do()
+    assert begun.here.clock.now - began < 22.0
+
+
+@pytest.mark.parametrize("reason", ["postcopy", "postcopy_failed"])
+def test_a_post_copy_cannot_be_aborted(begun, reason):
+    begun.here.known["web1"].found = Condition(State.PAUSED, reason)
+    with pytest.raises(LifeboatError, match=r"runs on the destination.*state=migrated"):
+        begun.plan_abort()
+    assert begun.calls.did == []
+
+
+def test_without_a_migration_there_is_nothing_to_abort(lab):
+    assert lab.plan_abort().do is None
+    off(lab)
+    assert lab.plan_abort().do is None and lab.here.known["web1"].condition().state is State.SHUT_OFF
+    lab.here.known.clear()
+    with pytest.raises(LifeboatError, match="no such domain at"):
+        lab.plan_abort()
 
 
 def test_a_guest_that_a_broken_migration_left_stopped_goes_on_and_moves(lab):
@@ -665,6 +719,18 @@ def test_the_module_moves_once_and_foretells_it_in_check_mode(front_door):
     assert done["diff"] == foretold["diff"] and done["migration"]["downtime_ms"] == 223
     again = run_module(libvirt_migration.main, **arguments)
     assert not again["changed"] and again["actions"] == [] and "diff" not in again
+
+
+def test_the_module_aborts_once_and_foretells_it_in_check_mode(front_door, begun):
+    arguments = {"name": "web1", "destination": THERE, "state": "aborted"}
+    foretold = run_module(libvirt_migration.main, check=True, **arguments)
+    assert foretold["changed"] and begun.calls.did == []
+    done = run_module(libvirt_migration.main, **arguments)
+    assert done["changed"] and done["actions"] == foretold["actions"] == ["abort the migration of domain web1"]
+    assert done["migration"]["ended_by"] == "abort" and done["diff"]["after"] == {"host": "qemu:///system"}
+    assert not run_module(libvirt_migration.main, **arguments)["changed"] and begun.calls.did == ["abort"]
+    refused = run_module(libvirt_migration.main, mode="offline", max_seconds=1.0, **arguments)
+    assert refused["failed"] and "max_seconds" in refused["found"] and "mode" in refused["found"]
 
 
 def test_the_module_says_what_is_wrong(front_door):
