@@ -167,7 +167,7 @@ def dirty_rates_of(entries: Mapping[str, t.Any]) -> dict[str, float]:
     """What was measured of servers, by id, in bytes per second, or LifeboatError. None is what was not measured."""
     measured = {name: rate for name, rate in entries.items() if rate is not None}
     return {
-        name: _Reader("server", {"name": name, "dirty_rate": rate}, {}).number("dirty_rate")
+        name: Reader("server", {"name": name, "dirty_rate": rate}, {}).number("dirty_rate")
         for name, rate in measured.items()
     }
 

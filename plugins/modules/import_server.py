@@ -16,8 +16,8 @@ description:
     them at its first boot, and gives it a floating IP while Nova builds it.
   - Refuses, before anything is made, an image, flavor, network or security group that is not there or has a name of
     several, an image that is not active, an external network that is none, and volumes that are there already.
-  - A server of that name with all of O(metadata) is left as it is, but for what an interrupted run owes it, a floating IP
-    and the wait until it is built. Any other one is refused, and so is one in ERROR.
+  - A server of that name with all of O(metadata) is left as it is, but for what an interrupted run owes it, a floating
+    IP and the wait until it is built. Any other one is refused, and so is one in ERROR.
   - What was made before a failure stays, except for the floating IP, and is told.
 extends_documentation_fragment:
   - lifeboat.cloud._openstack
