@@ -157,7 +157,9 @@ def receipts() -> dict[str, t.Any]:
 
 def test_it_moves_live_to_a_named_host_by_plan(server: Server) -> None:
     there = server.elsewhere
-    assert play("migrate", *moves(server.name, there), "--check").returncode == 0
+    foretold = play("migrate", *moves(server.name, there), "--check").text
+    assert f"server {server.name}: {server.host} to {there}, pre-copy" in foretold and "stands still for" in foretold
+    assert "was measured for 1 of them" in foretold
     assert server.elsewhere == there
     with server.watched("live"):
         play("migrate", *moves(server.name, there))
