@@ -228,8 +228,10 @@ def test_one_under_way_is_aborted_by_a_second_call(server: Server) -> None:
         told, _nothing = first.communicate(timeout=120)
     assert did["actions"] == [f"abort the live migration of server {server.name} from {here}"]
     assert (did["server"]["host"], did["server"]["status"]) == (here, "ACTIVE") and server.host == here
-    assert did["migration"]["status"] == "cancelled" and server.unfinished() == []
-    assert first.returncode != 0 and "it was aborted" in told
+    # Nova calls it failed when libvirt has told it of the end before it has seen the job cancelled.
+    status = did["migration"]["status"]
+    assert status in ("cancelled", "failed") and server.unfinished() == []
+    assert first.returncode != 0 and f"a migration that is {status}" in told
     server.must_have_stayed()
     assert server.migrate(state="aborted")["changed"] is False
 
