@@ -87,7 +87,7 @@ def test_a_policy_decides_whether_a_server_may_be_stopped():
 
 
 def test_a_measured_dirty_rate_decides_on_the_mode():
-    def modes(of=FLEET, **options):
+    def modes(of, **options):
         return {each["name"]: each["mode"] for each in run(goal="drain", drain=["cmp1"], **options, **of)["steps"]}
 
     of = FLEET | {"servers": [server("calm", "cmp1"), server("busy", "cmp1", dirty_rate=1.0)]}
