@@ -160,5 +160,5 @@ def moving(kind: str, shape: Shape = OWN_SHAPE, here: str = HOSTS[0]) -> Iterato
         yield Moving(kind, shape, here)
     finally:
         for host in HOSTS:
-            shell(host, f"virsh destroy {NAME}; virsh undefine {NAME}; rm -f {disk}; true")
+            shell(host, f"virsh destroy {NAME}; virsh undefine {NAME}; rm -f {disk}; virsh pool-refresh {POOL}; true")
         shell("cmp1", remove)

@@ -121,7 +121,6 @@ def test_a_plan_from_both_hypervisors_knows_where_a_guest_can_go_and_why_not(own
     obstacle = {"subject": "storage", "reason": f"the host lacks storage pool for {PLACE}"}
     assert refused["steps"] == []
     assert stays["reasons"] == [{"hosts": [own.there], "obstacles": [obstacle]}]
-    own.migrate(copy_storage=True)
 
 
 def test_a_disk_of_its_own_goes_along_and_leaves_nothing_when_it_cannot(own):
