@@ -102,8 +102,8 @@ class Moving:
         shell("cmp1", f"curl -s -m 8 'http://{ADDRESS}/dirty?stop'")
 
     def migrate(self, check: bool = True, **options: object) -> dict[str, object]:
-        uri = f"qemu+tls://{self.there}/system"
-        result = module(self.here, "libvirt_migration", check, name=NAME, destination=uri, **options)
+        wanted = {"name": NAME, "destination": f"qemu+tls://{self.there}/system"} | options
+        result = module(self.here, "libvirt_migration", check, **wanted)
         if not result.get("failed"):
             self.has_gone_over()
         self.check_whole()

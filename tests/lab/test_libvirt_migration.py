@@ -50,7 +50,8 @@ def test_a_guest_that_writes_faster_than_the_link_ends_within_its_bounds(shared)
     assert throttled["ended_by"] == "throttle" and throttled["total_s"] < 30
     post_copy = shared.migrate(max_seconds=6, then="post_copy", **BUSY)["migration"]
     assert post_copy["ended_by"] == "post_copy" and post_copy["total_s"] < 30
-    slowed = shared.migrate(auto_converge=True, throttle_initial=70, throttle_increment=29, **BUSY)["migration"]
+    # Slower than a guest that gets half of a busy processor writes.
+    slowed = shared.migrate(auto_converge=True, throttle_initial=70, throttle_increment=29, bandwidth=8)["migration"]
     assert slowed["ended_by"] == "auto_converge" and slowed["throttle"] >= 70
     shared.stop_writing()
 
@@ -68,8 +69,8 @@ def test_how_fast_it_writes_is_measured_while_it_runs(shared):
     shared.stop_writing()
 
 
-def test_an_interrupted_run_is_watched_on_with_its_bounds(shared):
-    shared.write_memory()
+def begin_and_be_killed() -> None:
+    """Leave libvirt with a migration to cmp2 whose run is gone."""
     arguments = json.dumps({"name": NAME, "destination": "qemu+tls://cmp2/system", "then": "post_copy", **BUSY})
     running = subprocess.Popen(
         ["ansible", "cmp1", "-m", "lifeboat.cloud.libvirt_migration", "-a", arguments],
@@ -82,11 +83,51 @@ def test_an_interrupted_run_is_watched_on_with_its_bounds(shared):
         time.sleep(0.5)
     running.kill()
     running.wait()
+
+
+def test_an_interrupted_run_is_watched_on_with_its_bounds(shared):
+    shared.write_memory()
+    begin_and_be_killed()
     watched = shared.migrate(max_seconds=10, then="post_copy", **BUSY)
     assert watched["actions"] == [f"watch the migration of domain {NAME} to qemu+tls://cmp2/system"]
     assert watched["migration"]["ended_by"] == "post_copy" and watched["migration"]["total_s"] < 40
     again = module("cmp1", "libvirt_migration", name=NAME, destination="qemu+tls://cmp2/system")
     assert not again["changed"]
+
+
+def test_an_interrupted_run_is_aborted(shared):
+    shared.write_memory()
+    begin_and_be_killed()
+    abort = {"name": NAME, "destination": "qemu+tls://cmp2/system", "state": "aborted"}
+    aborted = module("cmp1", "libvirt_migration", **abort)
+    assert aborted["actions"] == [f"abort the migration of domain {NAME}"]
+    assert aborted["migration"]["ended_by"] == "abort"
+    shared.check_whole()
+    assert not module("cmp1", "libvirt_migration", **abort)["changed"]
+
+
+@pytest.fixture
+def keys(hosts: None) -> Iterator[str]:
+    """What root of either hypervisor opens the other one's SSH with: a key's path."""
+    key, mark = f"{PLACE}/key", "lifeboat-own-moving"
+    forget = f"sed -i /{mark}/d /root/.ssh/authorized_keys"
+    try:
+        for here, there in (HOSTS, HOSTS[::-1]):
+            shell(here, f"[ -e {key} ] || ssh-keygen -q -t ed25519 -N '' -C {mark} -f {key}")
+            public = shell(here, f"cat {key}.pub")
+            shell(there, f"mkdir -p -m 700 /root/.ssh; echo '{public}' >>/root/.ssh/authorized_keys")
+        yield key
+    finally:
+        for host in HOSTS:
+            shell(host, forget)
+
+
+def test_it_goes_by_several_connections_through_libvirt_and_over_ssh(shared, keys):
+    several = shared.migrate(connections=2)["migration"]
+    assert several["ended_by"] == "pre_copy" and several["memory_bytes"] > 50 << 20
+    assert shared.migrate(tunnelled=True)["migration"]["ended_by"] == "pre_copy"
+    over_ssh = f"qemu+ssh://root@{shared.there}/system?keyfile={keys}&no_verify=1&no_tty=1"
+    assert shared.migrate(tunnelled=True, destination=over_ssh)["migration"]["ended_by"] == "pre_copy"
 
 
 def test_a_plan_from_both_hypervisors_knows_where_a_guest_can_go_and_why_not(own):
