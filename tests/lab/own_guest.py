@@ -84,9 +84,10 @@ class Moving:
         disk = DISKS[kind].format(secret=secret, name=NAME, monitors=monitors, place=PLACE, cache=shape.cache)
         xml = DOMAIN.format(name=NAME, disk=disk, config=CONFIG, mac=MAC, **asdict(shape))
         module(here, "libvirt_domain", name=NAME, xml=xml, state="running", autostart=True)
-        self.boot_id, self.counter = self._await_state()
+        self.boot_id, self.counter = self.await_state()
 
-    def _await_state(self) -> tuple[str, int]:
+    def await_state(self) -> tuple[str, int]:
+        """Its boot id and its counter, once it answers."""
         end = time.monotonic() + 120
         while time.monotonic() < end:
             answer = shell("cmp1", f"curl -s -m 4 http://{ADDRESS}/state || true")

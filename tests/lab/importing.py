@@ -1,0 +1,111 @@
+# Copyright: lifeboat.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of imports share: the playbook, its receipts, the project and its network, and what is left in it.
+
+All that they make is named import-*, the machines import-web*.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import typing as t
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from openstack.connection import Connection
+from standing_lab import Play, connected, play
+
+NETWORK = ("-e", "first_server_count=0", "-e", "first_server_name=import-net")
+NETWORK += ("-e", json.dumps({"first_server_network": {"name": "import-net", "cidr": "192.168.79.0/24", "dns": []}}))
+REHEARSAL = "import-web-rehearsal"
+
+
+@contextlib.contextmanager
+def prepared_project() -> Iterator[Connection]:
+    """While the block runs the project has a network for the machines."""
+    play("first_server", *NETWORK)
+    try:
+        with connected("demo") as connection:
+            yield connection
+            remove(connection)
+    finally:
+        play("first_server", *NETWORK, "-e", "first_server_state=absent")
+
+
+def remove(project: Connection) -> None:
+    """All that is named like the machines, and the place of a rehearsal that was kept."""
+    for server in [each for each in project.compute.servers() if each.name.startswith("import-web")]:
+        project.delete_server(server.id, wait=True, delete_ips=True)
+    for volume in [each for each in project.block_storage.volumes() if each.name.startswith("import-web")]:
+        project.delete_volume(volume.id, wait=True)
+    for image in [each for each in project.image.images() if each.name.startswith("import-web")]:
+        project.delete_image(image.id, wait=True)
+    for router in list(project.network.routers(name=REHEARSAL)):
+        for port in list(project.network.ports(device_id=router.id, device_owner="network:router_interface")):
+            project.network.remove_interface_from_router(router, port_id=port.id)
+        project.network.delete_router(router)
+    for network in list(project.network.networks(name=REHEARSAL)):
+        project.network.delete_network(network)
+    for group in list(project.network.security_groups(name=REHEARSAL)):
+        project.network.delete_security_group(group)
+
+
+def made(project: Connection) -> set[str]:
+    """What is in the project of the machines, and its floating IPs."""
+    kinds = {
+        "image": project.image.images(),
+        "volume": project.block_storage.volumes(),
+        "server": project.compute.servers(),
+        "network": project.network.networks(),
+        "router": project.network.routers(),
+        "security group": project.network.security_groups(),
+    }
+    return {
+        f"{kind} {each.name}" for kind, all_ in kinds.items() for each in all_ if each.name.startswith("import-web")
+    }
+
+
+def floating_ips(project: Connection) -> set[str]:
+    return {each.floating_ip_address for each in project.network.ips()}
+
+
+def run(source: str, directory: Path, *arguments: str, check: bool = True, **given: object) -> Play:
+    """The playbook, with the receipts in the directory."""
+    variables = {
+        "machine_import_source": source,
+        "machine_import_security_groups": ["import-net"],
+        "machine_import_external_network": "public",
+        "machine_import_answer": {"port": 80, "path": "/state"},
+        "machine_import_report_directory": str(directory),
+        **given,
+    }
+    return play("import", *arguments, "-e", json.dumps(variables), check=check)
+
+
+def receipt(directory: Path) -> dict[str, t.Any]:
+    [path] = directory.glob("*.json")
+    read: dict[str, t.Any] = json.loads(path.read_text(encoding="utf-8"))
+    print(json.dumps(read["steps"]), json.dumps(read["warm"]))
+    return read
+
+
+def server_of(project: Connection, name: str) -> t.Any:
+    [server] = [each for each in project.compute.servers() if each.name == name]
+    return server
+
+
+def address_of(project: Connection, name: str) -> str:
+    """The floating IP of a server."""
+    addresses = [each for of_network in server_of(project, name).addresses.values() for each in of_network]
+    [address] = [each["addr"] for each in addresses if each["OS-EXT-IPS:type"] == "floating"]
+    return str(address)
+
+
+def state_of(project: Connection, name: str) -> dict[str, t.Any]:
+    """What the guest of a server tells of itself."""
+    with urllib.request.urlopen(f"http://{address_of(project, name)}/state", timeout=10) as answer:
+        told: dict[str, t.Any] = json.load(answer)
+    return told
