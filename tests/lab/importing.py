@@ -85,10 +85,16 @@ def run(source: str, directory: Path, *arguments: str, check: bool = True, **giv
     return play("import", *arguments, "-e", json.dumps(variables), check=check)
 
 
+def receipts(directory: Path) -> list[dict[str, t.Any]]:
+    """What the runs have written, in their order."""
+    read = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json"))]
+    for each in read:
+        print(json.dumps(each["steps"]), json.dumps(each["warm"]))
+    return read
+
+
 def receipt(directory: Path) -> dict[str, t.Any]:
-    [path] = directory.glob("*.json")
-    read: dict[str, t.Any] = json.loads(path.read_text(encoding="utf-8"))
-    print(json.dumps(read["steps"]), json.dumps(read["warm"]))
+    [read] = receipts(directory)
     return read
 
 

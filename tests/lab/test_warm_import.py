@@ -16,7 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from importing import floating_ips, made, prepared_project, receipt, run, state_of
+from importing import floating_ips, made, prepared_project, receipt, receipts, run, state_of
 from openstack.connection import Connection
 from own_guest import ADDRESS, CONFIG, NAME, PLACE, Moving, moving, prepared
 from standing_lab import Play, connected, module, shell
@@ -130,6 +130,24 @@ def test_it_goes_on_as_a_server_with_all_that_it_has_written(
 
     assert not warm(tmp_path / "import").changes
     assert shell(HOST, "ls -A /var/lib/lifeboat/imports").strip() == ""
+
+
+def test_it_is_told_when_somebody_else_has_to_stop_it(tmp_path: Path, project: Connection, guest: Moving) -> None:
+    by_hand = {"machine_import_source_uri": "", "machine_import_name": "import-web-told"}
+    with asked_all_the_time():
+        first = warm(tmp_path, **by_hand)
+        assert "machine_import_source_is_off=true" in first.text
+        guest.check_whole()
+        module(HOST, "libvirt_domain", name=NAME, state="shut_off")
+    warm(tmp_path, machine_import_source_is_off=True, **by_hand)
+    assert state_of(project, "import-web-told")["counter"] > last_answer()["counter"] > guest.counter
+
+    waited, told = receipts(tmp_path)
+    assert (waited["answered"], told["answered"]) == (False, True)
+    assert waited["warm"]["offline_seconds"] is None and told["warm"]["predicted"] == waited["warm"]["predicted"]
+    assert told["warm"]["stopped"]["by"].startswith("the last change of its disks")
+    # It was off before the run began.
+    assert told["warm"]["offline_seconds"] > sum(each["seconds"] for each in told["steps"])
 
 
 def test_it_runs_again_when_its_server_finds_no_host(
