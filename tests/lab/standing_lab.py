@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of the standing lab share: running a playbook, and reading the report it wrote."""
+"""What the tests of the standing lab share: running a playbook, and reading what it has left."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ PLAY_TIMEOUT_S = 900
 # A drill may make ten servers first, and move them one after the other.
 DRILL_TIMEOUT_S = 2700
 CONTROLLERS = ("ctl1", "ctl2", "ctl3")
+# Where the playbooks that move servers leave receipts.
+RECEIPTS = ROOT / ".lab/reports/migrations"
 # What the failure drills need, on the hosts that they need.
 CONTROL_PLANE = ("control_plane", "--limit", "controllers:observers:localhost")
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
@@ -117,6 +119,22 @@ def module(place: str, short_name: str, check: bool = True, **arguments: object)
     [of_task] = of_play["tasks"]
     result: dict[str, t.Any] = of_task["hosts"][place]
     return {**result, "failed": done.returncode != 0}
+
+
+def receipts(directory: Path = RECEIPTS) -> dict[str, t.Any]:
+    """Those of the run that has left receipts last."""
+    report: dict[str, t.Any] = json.loads(_latest(directory).read_text(encoding="utf-8"))
+    return report
+
+
+def judged(directory: Path = RECEIPTS) -> dict[str, dict[str, t.Any]]:
+    """What is thought of each migration of that run, by the server's name."""
+    done = module("localhost", "migration_report", directory=str(directory), run=_latest(directory).stem)
+    return {each["name"]: each for each in done["servers"]}
+
+
+def _latest(directory: Path) -> Path:
+    return max(directory.glob("*.json"), key=lambda path: path.stat().st_mtime)
 
 
 def shell(host: str, command: str) -> str:

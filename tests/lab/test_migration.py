@@ -21,14 +21,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from standing_lab import ROOT, ansible, connected, module, play, shell
+from standing_lab import RECEIPTS, ROOT, ansible, connected, judged, module, play, receipts, shell
 
 OBSERVER = "client1"
-RECEIPTS = ROOT / ".lab/reports/migrations"
 ADDRESS = re.compile(r"http://([0-9.]+)/")
 # An emulated processor and a machine that is shared make both longer than they are elsewhere.
 LONGEST_GAP_S = 20.0
 CLOUD = {"cloud": "admin"}
+TO_BOOT_S = 180
 # libvirt's greatest, in MiB/s, which is what a domain has by itself.
 UNLIMITED = 2**43 - 1
 
@@ -141,18 +141,39 @@ def server() -> Iterator[Server]:
     play("first_server", *first_servers(2), "-e", "first_server_state=absent")
 
 
+@pytest.fixture
+def from_volume(server: Server) -> Iterator[Server]:
+    """A server beside it that boots from a volume of Cinder, made from the image."""
+    name = "web-volume"
+    with connected("demo") as project:
+        try:
+            made = project.create_server(
+                name,
+                image="guest",
+                flavor="small",
+                boot_from_volume=True,
+                volume_size=1,
+                terminate_volume=True,
+                network="web",
+                security_groups=["web"],
+                ip_pool="public",
+                wait=True,
+                timeout=TO_BOOT_S,
+            )
+            [address] = [each["addr"] for each in made.addresses["web"] if each["OS-EXT-IPS:type"] == "floating"]
+            found = Server(name, address)
+            _await_answer(found)
+            yield found
+        finally:
+            project.delete_server(name, wait=True, delete_ips=True)
+
+
 def first_servers(count: int) -> tuple[str, str]:
     return "-e", json.dumps({"first_server_count": count, "first_server_open_ports": [7, 22, 80]})
 
 
 def moves(server: str, host: str) -> tuple[str, str]:
     return "-e", json.dumps({"migration_moves": [{"server": server, "destination": host}]})
-
-
-def receipts() -> dict[str, t.Any]:
-    latest = max(RECEIPTS.glob("*.json"), key=lambda path: path.stat().st_mtime)
-    report: dict[str, t.Any] = json.loads(latest.read_text(encoding="utf-8"))
-    return report
 
 
 def test_it_moves_live_to_a_named_host_by_plan(server: Server) -> None:
@@ -170,6 +191,23 @@ def test_it_moves_live_to_a_named_host_by_plan(server: Server) -> None:
     assert receipt["moved"] and receipt["destination"] == there and receipt["seconds"] > 0
     # Its host was asked before it was planned.
     assert report["plan"]["measured"] == 1
+
+
+def test_one_that_boots_from_a_volume_moves_live_by_plan(from_volume: Server) -> None:
+    server, here, there = from_volume, from_volume.host, from_volume.elsewhere
+    with server.watched("volume"):
+        play("migrate", *moves(server.name, there))
+    assert server.host == there
+    server.must_have_stayed()
+    [receipt] = receipts()["receipts"]
+    assert (receipt["kind"], receipt["source"], receipt["destination"]) == ("live", here, there)
+    # Slow at the most: nobody has to look.
+    verdict = judged()[server.name]
+    assert verdict["verdict"] in ("moved", "moved with warnings") and not verdict["serious"], verdict
+    # Its only disk is the volume, on the destination, too.
+    [(_target, source)] = [line.split() for line in shell(there, f"virsh -q domblklist {server.id}").splitlines()]
+    assert source.startswith("volumes/volume-")
+    assert server.id not in shell(here, "virsh -q list --all --uuid")
 
 
 def test_it_moves_live_to_where_nova_chooses(server: Server) -> None:
