@@ -17,6 +17,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_schedule impo
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_travel import Travel
 
 if t.TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibility import Obstacle
     from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model import Policy
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_goals import Decision, Unplaced
@@ -54,15 +56,38 @@ class Plan:
 
 
 def make_plan(fleet: Fleet, goal: Goal, limits: Limits, policy: Policy, estimates: Estimates) -> Plan:
-    """Decide on the moves and put them in order."""
-    matrix = Matrix(fleet)
-    travel = Travel(fleet, limits, policy, estimates)
-    decision = decide(fleet, matrix, travel, goal)
+    """Decide on the moves and put them in order.
+
+    Servers that run and find no place so are stopped for their moves, where the policy allows it and it helps.
+    """
+
+    def decided(of: Fleet) -> tuple[Fleet, Matrix, Travel, Decision]:
+        matrix, travel = Matrix(of), Travel(of, limits, policy, estimates)
+        return of, matrix, travel, decide(of, matrix, travel, goal)
+
+    first = decided(fleet)
+    staying = _without_place(first[-1])
+    second = decided(_stopped(fleet, staying)) if policy.cold and staying else first
+    # Nobody else is left behind for it.
+    fleet, matrix, travel, decision = second if _without_place(second[-1]) < staying else first
     seen = schedule(matrix, travel, decision.moves)
     concerned = [each.server for each in decision.moves]
     concerned += [server for each in decision.unplaced for server in each.servers]
     rows = matrix.rows((fleet.servers[each] for each in dict.fromkeys(concerned)), Layout(fleet))
     return Plan(fleet, seen, decision.unplaced, tuple(rows), estimates)
+
+
+def _without_place(decision: Decision) -> set[str]:
+    return {server for each in decision.unplaced for server in each.servers}
+
+
+def _stopped(fleet: Fleet, those: Collection[str]) -> Fleet:
+    """The fleet, those of its servers stopped for their moves that Nova would move so."""
+    servers = dict(fleet.servers)
+    for server in (fleet.servers[each] for each in those):
+        if (server.movable, server.status) == ("live", "ACTIVE"):
+            servers[server.id] = server.stopped("no host takes it while it runs")
+    return dataclasses.replace(fleet, servers=servers)
 
 
 def decide(fleet: Fleet, matrix: Matrix, travel: Travel, goal: Goal) -> Decision:

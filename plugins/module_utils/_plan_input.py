@@ -157,8 +157,7 @@ def wishes_of(entries: Iterable[Entry], fleet: Fleet) -> tuple[list[Move], Fleet
             raise LifeboatError(reader.thing, "two moves of it", "one destination of each server", _CORRECT)
         moves[called[0]] = Move(called[0], source, destination)
         if kind == "cold" and servers[called[0]].movable == "live":
-            wished = "it was wished that it moves cold"
-            servers[called[0]] = dataclasses.replace(servers[called[0]], movable="cold", reason=wished)
+            servers[called[0]] = servers[called[0]].stopped("it was wished that it moves cold")
     wanted = [move for move in moves.values() if move.source != move.destination]
     return wanted, dataclasses.replace(fleet, servers=servers)
 

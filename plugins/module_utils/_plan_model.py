@@ -9,6 +9,7 @@ Memory, disks and what is transferred are in bytes, bandwidths and dirty rates i
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from dataclasses import dataclass, field
 
@@ -96,8 +97,8 @@ class Server:
     """A server. ``takes`` is its flavor, ``memory`` what of it is in use; ``local_disk`` is copied with it.
 
     ``movable`` is ``live`` when it may move while it runs, ``cold`` when it must stand still for it, ``none`` when it
-    cannot move; ``reason`` says why. One that is under way is ``bound_for`` another host; ``avoid`` are hosts to which
-    its migration failed.
+    cannot move; ``reason`` says why. Where it starts anew it needs only ``needs_anew``, None for the same. One that is
+    under way is ``bound_for`` another host; ``avoid`` are hosts to which its migration failed.
     """
 
     id: str
@@ -110,6 +111,7 @@ class Server:
     local_disk: float = 0.0
     status: str = "ACTIVE"
     needs: Needs = Needs()
+    needs_anew: Needs | None = None
     group: str | None = None
     movable: Movable = "live"
     reason: str = ""
@@ -120,6 +122,10 @@ class Server:
     @property
     def running(self) -> bool:
         return self.status not in NOT_RUNNING
+
+    def stopped(self, reason: str) -> Server:
+        """The same, to be stopped for its move."""
+        return dataclasses.replace(self, movable="cold", reason=reason, needs=self.needs_anew or self.needs)
 
 
 @dataclass(frozen=True, slots=True)

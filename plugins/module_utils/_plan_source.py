@@ -176,9 +176,15 @@ def _server(
     disk = (root + flavor["ephemeral"]) * _GIB + flavor["swap"] * _MIB
     storage: Storage = "volume" if not disk else "shared" if stored.get(host) else "local"
     movable, reason = _movable(body, specs)
-    # One that starts anew gets what its new host has, and needs only what its flavor asks for.
-    using = frozenset() if movable == "cold" else features.get(host, frozenset())
     required = {name.removeprefix("trait:") for name, value in specs.items() if value == "required"}
+    # One that starts anew gets what its new host has, and needs only what its flavor asks for.
+    anew = Needs(
+        storage=storage,
+        cpu_features=_of_processor(required),
+        zone=body.get("pinned_availability_zone") or "",
+        aggregates=frozenset(required - _of_processor(required)),
+    )
+    running = dataclasses.replace(anew, cpu_features=anew.cpu_features | features.get(host, frozenset()))
     return Server(
         id=body["id"],
         name=body["name"],
@@ -188,12 +194,8 @@ def _server(
         dirty_rate=dirty_rate,
         local_disk=disk if storage == "local" else 0.0,
         status=body["status"],
-        needs=Needs(
-            storage=storage,
-            cpu_features=_of_processor(required) | using,
-            zone=body.get("pinned_availability_zone") or "",
-            aggregates=frozenset(required - _of_processor(required)),
-        ),
+        needs=anew if movable == "cold" else running,
+        needs_anew=anew,
         group=group,
         movable=movable,
         reason=reason,

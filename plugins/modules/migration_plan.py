@@ -15,7 +15,8 @@ description:
   - Decides on the moves that reach a goal, puts them in order, chooses the mode of each before it starts, and predicts
     times and downtimes. It only plans, nothing is moved.
   - A server for which there is no place, or that must not move, is named with the reasons; it is never left silently.
-  - A server that runs is stopped for its move only with O(policy.cold=true).
+  - A server that runs is stopped for its move only with O(policy.cold=true), where its copy would not end in time or no
+    host takes it while it runs, and nobody else loses a place by it.
   - Memory in use M, dirty rate D and bandwidth B give time and downtime by the model of pre-copy (Clark et al., NSDI
     2005). V(0) = M, V(i+1) = min(W, D * V(i) / B), total = sum of V / B + S, downtime = V(n) / B + S, with the
     working set W and S seconds of switching over.

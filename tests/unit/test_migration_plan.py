@@ -39,6 +39,44 @@ def test_it_plans_and_says_who_stays_and_why():
     assert run(check=True, goal="drain", drain=["cmp1"], **FLEET) == seen
 
 
+OLDER = [host("cmp1", hypervisor_version="10.0.2"), host("old", hypervisor_version="9.2.0")]
+EMPTIED = {"goal": "drain", "drain": ["cmp1"]}
+
+
+def modes(seen):
+    return {step["server"]: (step["destination"], step["mode"], step["stops_server"]) for step in seen["steps"]}
+
+
+def staying(seen):
+    return {each["server"] for unplaced in seen["unplaced"] for each in unplaced["servers"]}
+
+
+def test_what_no_host_takes_while_it_runs_is_stopped_only_where_that_is_allowed():
+    guests = [server("web", "cmp1"), server("off", "cmp1", movable="cold", status="SHUTOFF")]
+    guests += [server("asleep", "cmp1", status="PAUSED"), server("fixed", "cmp1", movable="none")]
+    refused = run(hosts=OLDER, servers=guests, **EMPTIED)
+    assert modes(refused) == {"off": ("old", "cold", False)} and staying(refused) == {"web", "asleep", "fixed"}
+    assert "9.2.0 on the destination is older" in json.dumps(refused["unplaced"])
+    allowed = run(hosts=OLDER, servers=guests, policy={"cold": True}, **EMPTIED)
+    assert modes(allowed) == {"off": ("old", "cold", False), "web": ("old", "cold", True)}
+    assert staying(allowed) == {"asleep", "fixed"}
+
+
+def test_who_can_go_live_is_not_stopped_for_it():
+    hosts = [*OLDER, host("new", vcpus=1, hypervisor_version="10.0.2")]
+    guests = [server("big", "cmp1", vcpus=2), server("small", "cmp1")]
+    seen = run(hosts=hosts, servers=guests, policy={"cold": True}, **EMPTIED)
+    assert modes(seen) == {"big": ("old", "cold", True), "small": ("new", "pre-copy", False)}
+
+
+def test_nobody_is_stopped_for_a_place_that_somebody_else_has_live():
+    hosts = [host("cmp1", hypervisor_version="10.0.2"), host("cmp2", hypervisor_version="9.1.0")]
+    hosts += [host("old", vcpus=1, hypervisor_version="9.2.0")]
+    guests = [server("web", "cmp1"), server("mail", "cmp2")]
+    seen = run(hosts=hosts, servers=guests, policy={"cold": True}, goal="drain", drain=["cmp1", "cmp2"])
+    assert modes(seen) == {"mail": ("old", "pre-copy", False)} and staying(seen) == {"web"}
+
+
 @pytest.mark.parametrize(("name", "text"), [("fleet.json", json.dumps), ("fleet.yml", yaml.safe_dump)])
 def test_a_file_says_the_same_as_the_options(tmp_path, name, text):
     file = tmp_path / name

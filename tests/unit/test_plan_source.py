@@ -173,6 +173,7 @@ def test_a_server_that_starts_anew_needs_of_the_processor_what_its_flavor_asks_f
     seen = fleet(*servers, traits=["HW_CPU_X86_AVX2", "HW_CPU_X86_AES"]).servers
     assert seen["id-web"].needs.cpu_features == {"HW_CPU_X86_AVX2", "HW_CPU_X86_AES"}
     assert seen["id-off"].needs.cpu_features == {"HW_CPU_X86_AES"}
+    assert seen["id-web"].stopped("").needs == seen["id-off"].needs
     assert not seen["id-web"].needs.aggregates
 
 
