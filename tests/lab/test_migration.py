@@ -189,8 +189,13 @@ def test_it_moves_live_to_a_named_host_by_plan(server: Server) -> None:
     report = receipts()
     [receipt] = report["receipts"]
     assert receipt["moved"] and receipt["destination"] == there and receipt["seconds"] > 0
-    # Its host was asked before it was planned.
+    # Its host was asked before it was planned, and the other one after it had come.
     assert report["plan"]["measured"] == 1
+    told = receipt["transferred"]
+    assert 0 < told["downtime_ms"] <= told["elapsed_ms"] <= 1000 * receipt["seconds"]
+    assert 0 < told["copy_ms"] <= told["elapsed_ms"] and told["memory_processed"] > 0
+    page = max(RECEIPTS.glob("*.html"), key=lambda path: path.stat().st_mtime)
+    assert re.search(r"libvirt [0-9]", page.read_text(encoding="utf-8"))
 
 
 def test_one_that_boots_from_a_volume_moves_live_by_plan(from_volume: Server) -> None:

@@ -16,6 +16,7 @@ from standing_lab import ROOT, ansible, connected, drill, play
 
 SABOTAGE = Path(__file__).parent / "sabotage"
 MOVING = ROOT / "roles/drill/files/moving"
+RECEIPTS = ROOT / ".lab/reports/migrations"
 # The lab shares its machine with other work.
 BUSY = ("-e", "drill_allowance=2")
 # Copies disks, which hosts that share them refuse.
@@ -83,6 +84,10 @@ def local_disks() -> Iterator[tuple[str, str]]:
 def test_the_drill_passes(name: str) -> None:
     entry = drill(name, *BUSY)
     assert entry["verdict"] == "passed", entry["reasons"]
+    if name == "live_to_named_host":
+        latest = max(RECEIPTS.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        [receipt] = json.loads(latest.read_text(encoding="utf-8"))["receipts"]
+        assert 0 < receipt["transferred"]["downtime_ms"] <= 1000 * receipt["seconds"]
 
 
 def test_a_server_moves_with_the_disk_of_its_host(local_disks: tuple[str, str]) -> None:

@@ -368,3 +368,18 @@ class FakeDirtyRates:
         if self.hypervisor.clock.now < domain.measured_at:
             return {"dirtyrate.calc_status": 1}
         return {"dirtyrate.calc_status": 2, "dirtyrate.megabytes_per_second": domain.dirty_mib}
+
+
+@dataclass
+class FakeJobs:
+    """JobCalls; what libvirt keeps of each domain is in ``kept``, and those of ``refused`` it does not tell of."""
+
+    hypervisor: FakeHypervisor
+    kept: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    refused: dict[str, CallError] = field(default_factory=dict)
+
+    def completed(self, name: str) -> Mapping[str, Any]:
+        self.hypervisor.calls.append(f"completed job of {name}")
+        if name in self.refused:
+            raise self.refused[name]
+        return self.kept.get(name, {})

@@ -5,7 +5,8 @@
 """What a receipt tells of bytes, of the time of copying, and of how long a server stood still; None where it does not.
 
 Nova writes down every five seconds how much of a live migration has been sent and how much is left, and nothing at the
-end, so that the bytes of a short one are not known. It notes the steps of an action in whole seconds.
+end, so that the bytes of a short one are not known, unless the hypervisor was asked afterwards. It notes the steps of
+an action in whole seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Downtime:
 
 
 def sent(receipt: Receipt) -> Sent | None:
-    """What Nova said last of memory and disks."""
+    """What was said last of memory and disks."""
     processed, remaining = (_sum(receipt, ending) for ending in ("_processed", "_remaining"))
     if not processed:
         return None
@@ -61,7 +62,13 @@ def _sum(receipt: Receipt, ending: str) -> float:
 
 
 def copy_s(receipt: Receipt) -> float | None:
-    """Of a live migration, from the end of preparing on the destination to the beginning of the work after it there."""
+    """Of a live migration, as the hypervisor counted it.
+
+    Else from the end of preparing on the destination to the beginning of the work after it there.
+    """
+    # It counts the memory, and a disk is copied before that.
+    if "copy_ms" in receipt.transferred and not disk_bytes(receipt):
+        return receipt.transferred["copy_ms"] / 1000 or None
     prepared, after = (_phase(receipt, name) for name in ("pre_live_migration", "post_live_migration_at_destination"))
     if prepared is None or after is None or prepared.seconds is None:
         return None

@@ -80,7 +80,7 @@ def _figures(summary: Summary) -> Markup:
         "dl",
         figure("Time of all", figures.seconds(summary.elapsed_s), _planned(summary)),
         figure("Median error of the predictions", figures.percent(summary.prediction_error), "of the time of a server"),
-        figure("Sent", figures.amount(summary.bytes) if summary.bytes else None, "at least, as Nova said last"),
+        figure("Sent", figures.amount(summary.bytes) if summary.bytes else None, "at least, as was said last"),
         figure("Longest stand-still", figures.seconds(summary.longest_downtime_s), "as far as it was measured"),
         figure("Serious findings", serious, f"and {summary.harmless} harmless"),
         class_="figures",
@@ -211,7 +211,7 @@ def _folded(each: Judged) -> Markup:
         element("code", receipt.server),
         headed("Phases", _phases(receipt.phases)),
         headed("States", _states(receipt.timeline)),
-        headed("Sent, as Nova said last", facts(moved) if moved else None),
+        headed("Sent, as was said last", facts(moved) if moved else None),
         headed("Assumed, in bytes and seconds", facts(expected) if expected else None),
     )
 
@@ -251,8 +251,9 @@ def _footer() -> Markup:
         "footer",
         element(
             "p",
-            "Time is from the request until Nova is through with the server. Bytes are those that Nova said last, "
-            "every five seconds, with ≥ where more was sent later. A server's stand-still is "
+            "Time is from the request until Nova is through with the server. Bytes are those that the hypervisor "
+            "counted in the end, or else that Nova said last, every five seconds, with ≥ where more was sent later. A "
+            "server's stand-still is "
             "as long as a client outside saw it (client), as the hypervisor counted (libvirt), or from its shutting "
             "down to its start (Nova, in whole seconds, for cold migrations).",
         ),
