@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection.
-"""What the receipts of earlier runs say of how migrations come out, for _plan_learning.
+"""What the receipts of earlier runs say of how migrations and evacuations come out, for _plan_learning.
 
 A receipt tells how long the whole took, how long the copy if that was long enough for Nova's whole seconds, the bytes
 if Nova looked late enough, and the downtime if the hypervisor was asked. What it does not tell stays unknown.
@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import EVACUATION
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report import measures
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.reading import read_run
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import outcome_of
@@ -30,10 +31,11 @@ _MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Outcomes, oldest first, and why files could not be read."""
+    """Outcomes, oldest first, why files could not be read, and the seconds of servers that were rebuilt."""
 
     outcomes: tuple[Outcome, ...]
     unread: tuple[str, ...]
+    rebuilds: tuple[float, ...] = ()
 
 
 def read_history(directory: Path) -> History:
@@ -41,16 +43,24 @@ def read_history(directory: Path) -> History:
     if directory.exists() and not directory.is_dir():
         raise LifeboatError(str(directory), "a file", "a directory of receipts", "Correct history_directory.")
     outcomes: list[Outcome] = []
+    rebuilds: list[float] = []
     unread = []
     # A run is named after the time at which it began.
     for file in sorted(directory.glob("*.json"), reverse=True)[:_MOST]:
         try:
-            outcomes[:0] = [found for receipt in read_run(file).receipts for found in _outcome(receipt)]
+            receipts = read_run(file).receipts
+            outcomes[:0] = [found for receipt in receipts for found in _outcome(receipt)]
+            rebuilds[:0] = [found for receipt in receipts for found in _rebuild(receipt)]
         except LifeboatError as error:
             unread.append(f"Nothing is learned from {file}: {error}")
         if len(outcomes) >= _MOST:
             break
-    return History(tuple(outcomes[-_MOST:]), tuple(unread))
+    return History(tuple(outcomes[-_MOST:]), tuple(unread), tuple(rebuilds))
+
+
+def _rebuild(receipt: Receipt) -> list[float]:
+    """Whether it was predicted or not, since that is not compared."""
+    return [receipt.seconds] if receipt.kind == EVACUATION and receipt.moved and receipt.seconds else []
 
 
 def _outcome(receipt: Receipt) -> list[Outcome]:

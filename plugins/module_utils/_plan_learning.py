@@ -13,7 +13,8 @@ that one odd migration changes nothing, and none leaves its bounds.
 By the series of _migration_model a guest with D below B has sent M / (1 - D / B) bytes after many rounds. Where the
 dirty rate was measured, M follows from it; otherwise M is what was stated, if as much was sent, and D follows.
 
-A cold migration teaches how long the server is away, and how long preparing and tidying up take.
+A cold migration teaches how long the server is away, and how long preparing and tidying up take. A server of a dead
+host that was rebuilt teaches how long that takes.
 
 Where the bytes were not measured, bandwidth and dirty rate cannot be told apart, and only seconds are compared. A copy
 that took longer than predicted means that the path carried less, a shorter one that the guest sent less. Where the
@@ -50,11 +51,16 @@ _LIVE = ("pre-copy", "auto-converge", "post-copy")
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Seconds of each migration before anything was learned: switching over, the rest of the work, and a reboot."""
+    """Seconds before anything was learned.
+
+    Of each migration: switching over, the rest of the work, and a reboot; and of rebuilding a server of a dead host.
+    """
 
     switch_s: float = 0.2
     setup_s: float = 5.0
     reboot_s: float = 30.0
+    # What it took on the lab, see docs/benchmarks.md.
+    rebuild_s: float = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,10 @@ class Lesson:
 class Estimates:
     """What is to be expected of pairs of hosts and of servers, from the outcomes in the order of their ends."""
 
-    def __init__(self, outcomes: Iterable[Outcome] = (), defaults: Defaults | None = None) -> None:
+    def __init__(
+        self, outcomes: Iterable[Outcome] = (), defaults: Defaults | None = None, rebuilds: Iterable[float] = ()
+    ) -> None:
+        """``rebuilds`` are the seconds that servers of dead hosts took, in the order of their ends."""
         self.defaults = defaults or Defaults()
         self._samples: dict[tuple[str, str], list[float]] = {}
         self._first: dict[tuple[str, str], float] = {}
@@ -185,6 +194,8 @@ class Estimates:
         for outcome in outcomes:
             self._take(outcome)
             self._errors.append(outcome.error)
+        for seconds in rebuilds:
+            self._add("rebuild_s", "", seconds, _SECONDS, self.defaults.rebuild_s)
 
     def with_dirty_rates(self, rates: Mapping[str, float]) -> Estimates:
         """The same, but for the dirty rates of these servers, by id, of which nothing is to be guessed."""
@@ -214,6 +225,10 @@ class Estimates:
     def reboot_s(self, source: str, destination: str) -> float:
         """Seconds without the server in a cold migration, apart from the copying of its disks."""
         return self._of_pair("reboot_s", source, destination, self.defaults.reboot_s)
+
+    def rebuild_s(self) -> float:
+        """Seconds until a server of a dead host is on another one."""
+        return self._median("rebuild_s", "", self.defaults.rebuild_s)
 
     def disk_share(self, server: Server) -> float:
         """What of its local disk is copied with it."""

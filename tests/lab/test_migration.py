@@ -328,7 +328,7 @@ def test_the_servers_of_a_dead_host_are_rebuilt_on_another_one_by_one(server: Se
     evacuate = ("evacuate", "-e", f"migration_dead={dead}", "-e", "migration_power_off=true")
     evacuate += ("-e", "migration_rebuild_at_once=1")
     [foretold] = [line for line in play(*evacuate, "--check").text.splitlines() if f"{dead}: web-" in line]
-    assert "web-1" in foretold and "web-2" in foretold
+    assert "web-1" in foretold and "web-2" in foretold and "each takes" in foretold
     assert server.host == other.host == dead
     try:
         with server.watched("evacuation"):
@@ -336,7 +336,12 @@ def test_the_servers_of_a_dead_host_are_rebuilt_on_another_one_by_one(server: Se
             assert dead not in (server.host, other.host)
             _await_answer(server)
         server.must_have_booted_once()
-        assert {each["name"]: each["moved"] for each in receipts()["receipts"]} == {"web-1": True, "web-2": True}
+        report = receipts()
+        predicted = {each["name"]: each["planned"]["end_s"] - each["planned"]["start_s"] for each in report["receipts"]}
+        assert {each["name"]: each["moved"] for each in report["receipts"]} == {"web-1": True, "web-2": True}
+        rebuild_s = report["plan"]["rebuild_s"]
+        assert rebuild_s > 0 and predicted == pytest.approx(dict.fromkeys(("web-1", "web-2"), rebuild_s), abs=0.01)
+        assert report["plan"]["total_s"] == pytest.approx(2 * rebuild_s, abs=0.01)
         first, second = sorted(map(_latest_record, (server, other)), key=lambda record: str(record["created_at"]))
         assert first["updated_at"] <= second["created_at"]
         # As if the run had been killed when Nova was through with it.
@@ -345,6 +350,9 @@ def test_the_servers_of_a_dead_host_are_rebuilt_on_another_one_by_one(server: Se
         play(*evacuate)
         [receipt] = receipts()["receipts"]
         assert (receipt["moved"], receipt["kind"], receipt["destination"]) == (True, "evacuation", server.host)
+        # As the run had predicted that was killed, which taught this one.
+        assert receipt["planned"] in [each["planned"] for each in report["receipts"]]
+        assert 1 <= receipts()["plan"]["learned_from"] <= 9
     finally:
         module("localhost", "host_power", host=dead, state="on")
         module(

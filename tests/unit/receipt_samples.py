@@ -120,8 +120,8 @@ def failed(server: str, at: float, found: str, **values):
     return receipt(server, at) | nothing | values
 
 
-def evacuated(server: str, at: float, **values):
-    """Of a server of a dead host, for which nothing is predicted."""
+def evacuated(server: str, at: float, predicted: float | None = None, seconds: float = 21.0, **values):
+    """Of a server of a dead host; of old nothing was predicted."""
     planned = {
         "server": f"id-{server}",
         "name": server,
@@ -130,8 +130,10 @@ def evacuated(server: str, at: float, **values):
         "mode": "evacuation",
         "transferred": None,
     }
+    if predicted is not None:
+        planned |= {"start_s": 0.0, "end_s": predicted, "learned_from": 1, "assumed": {"rebuild_s": predicted}}
     nothing = {"kind": "evacuation", "transferred": {}, "timeline": [], "phases": [], "destination": "cmp1"}
-    return receipt(server, at, 21.0, planned, **nothing | values)
+    return receipt(server, at, seconds, planned, **nothing | values)
 
 
 def run_of(*receipts, stayed=(), **plan):

@@ -94,6 +94,21 @@ def test_what_did_not_move_or_was_not_predicted_is_no_outcome(learned, nothing):
     assert learned(nothing).error is None
 
 
+def test_servers_of_dead_hosts_teach_how_long_it_takes_to_rebuild_one(tmp_path):
+    assert Estimates().rebuild_s() == 25.0
+    for day, seconds in enumerate((20.0, 40.0, 30.0), 1):
+        rebuilt = samples.evacuated("a", 0, seconds=seconds)
+        failed = samples.evacuated("b", 0, seconds=1.0, moved=False, found="no host")
+        samples.write(tmp_path, run_of(receipt(), rebuilt, failed), f"2026-11-0{day}T00-00-00Z")
+    history = read_history(tmp_path)
+    assert history.rebuilds == (20.0, 40.0, 30.0) and len(history.outcomes) == 3
+    seen = Estimates(history.outcomes, rebuilds=history.rebuilds)
+    [lesson] = [each for each in seen.lessons() if each.what == "rebuild_s"]
+    assert (lesson.before, lesson.after, lesson.samples) == (25.0, 30.0, 3) and seen.rebuild_s() == 30.0
+    # Not of migrations, whose errors these are.
+    assert seen.error == Estimates(history.outcomes).error
+
+
 def test_a_cold_migration_teaches_nothing_of_live_ones(learned):
     seen = learned(cold("a", 0))
     assert seen.error == pytest.approx(3 / 32)

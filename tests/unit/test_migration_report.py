@@ -166,6 +166,21 @@ def test_where_nothing_was_predicted_nothing_is_compared(tmp_path):
     assert (seen["elapsed_s"], seen["predicted_s"], seen["ratio"], seen["prediction_error"]) == (24.0, None, None, None)
 
 
+def test_what_was_predicted_of_a_dead_host_is_compared(tmp_path):
+    document = samples.run_of(samples.evacuated("a", 0, 42.0), samples.evacuated("b", 3, 10.0))
+    samples.write(tmp_path, document | {"goal": "evacuate", "plan": {"moves": 2, "total_s": 48.0}})
+    seen = run(tmp_path)
+    assert [seen["summary"][name] for name in ("predicted_s", "ratio", "lower_bound_s")] == [48.0, 0.5, None]
+    # Of 100 % and 52 %.
+    assert seen["summary"]["prediction_error"] == pytest.approx(0.762, abs=0.001)
+    assert [(each["harmless"], each["serious"]) for each in seen["servers"]] == [
+        ([], []),
+        (["took 2.1 times the predicted 10.0 s"], []),
+    ]
+    said = " ".join(read_page((tmp_path / f"{RUN}.html").read_text(encoding="utf-8")).texts)
+    assert "predicted 48.0 s" in said and "predicted 48.0 s, at least" not in said
+
+
 def test_the_page_is_written_once_and_not_at_all_in_check_mode(tmp_path):
     samples.write(tmp_path, samples.mixed())
     page = tmp_path / f"{RUN}.html"

@@ -73,7 +73,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What the plan said of the whole; None where there was none, as for servers of a dead host."""
+    """What the plan said of the whole; None is what it did not say, as a lower bound for servers of a dead host."""
 
     total_s: float | None
     lower_bound_s: float | None

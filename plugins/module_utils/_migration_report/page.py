@@ -90,7 +90,9 @@ def _figures(summary: Summary) -> Markup:
 def _planned(summary: Summary) -> Markup | None:
     if summary.predicted_s is None:
         return None
-    said = f"predicted {figures.seconds(summary.predicted_s)}, at least {figures.seconds(summary.lower_bound_s)}"
+    said = f"predicted {figures.seconds(summary.predicted_s)}"
+    if summary.lower_bound_s is not None:
+        said += f", at least {figures.seconds(summary.lower_bound_s)}"
     against = f"{figures.percent(summary.ratio)} of the prediction" if summary.ratio is not None else None
     return join(said, _line(against))
 

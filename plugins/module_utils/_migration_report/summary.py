@@ -12,6 +12,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import EVACUATION
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.judging import Verdict
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.measures import ratio
 
@@ -88,12 +89,16 @@ def elapsed_s(run: Run) -> float | None:
 
 
 def _error(judged: Sequence[Judged]) -> float | None:
-    """Of those that were moved, and not at once, since such were there already."""
+    """Of those that were moved, and not at once, since such were there already.
+
+    Of a server of a dead host no states are seen.
+    """
     errors = [
         abs(total - seconds) / seconds
         for each in judged
         for total, seconds in [(each.case.receipt.planned.total_s, each.case.receipt.seconds)]
-        if each.case.receipt.moved and each.case.receipt.timeline and total is not None and seconds
+        if each.case.receipt.moved and total is not None and seconds
+        if each.case.receipt.timeline or each.case.receipt.kind == EVACUATION
     ]
     return statistics.median(errors) if errors else None
 
