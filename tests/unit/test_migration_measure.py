@@ -6,110 +6,86 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import typing as t
-from pathlib import Path
 
 import pytest
-import yaml
+from ansible_collections.lifeboat.cloud.tests.unit.migration_role import BUSY, REFUSED, role, run
+from ansible_collections.lifeboat.cloud.tests.unit.receipt_samples import RUN, cold, receipt, step
 
-ROOT = Path(__file__).resolve().parents[2]
-# A library with a guest that writes 40 MiB/s, and one that cannot be measured.
-LIBVIRT = """
-class libvirtError(Exception):
-    def get_error_code(self): return 55
-    def get_error_message(self): return "it is measured already"
-class Domain:
-    def __init__(self, name): self._name = name
-    def name(self): return self._name
-    def UUIDString(self): return f"uuid-{self._name}"
-    def state(self): return [1, 1]
-    def jobStats(self): return {"type": 0}
-    def startDirtyRateCalc(self, seconds, flags):
-        if self._name == "refused": raise libvirtError
-        return 0
-class Connection:
-    def listAllDomains(self): return [Domain("busy"), Domain("refused")]
-    def lookupByName(self, name): return Domain(name)
-    def getAllDomainStats(self, kinds, flags):
-        return [(Domain("busy"), {"dirtyrate.calc_status": 2, "dirtyrate.megabytes_per_second": 40})]
-    def close(self): pass
-VIR_DOMAIN_STATS_DIRTYRATE = 512
-VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE = VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT = 0
-VIR_ERR_NO_SUPPORT, VIR_DOMAIN_JOB_NONE = 3, 0
-def registerErrorHandler(handler, context): pass
-def open(uri): return Connection()
-"""
+if t.TYPE_CHECKING:
+    from pathlib import Path
 
 
-def play(out: Path, measures: str) -> dict[str, t.Any]:
-    role = {"name": "lifeboat.cloud.migration", "tasks_from": "measure"}
-    content = "{{ {'measures': _migration_measures, 'rates': _migration_dirty_rates} | to_json }}"
-    return {
-        "hosts": "localhost",
-        "gather_facts": False,
-        "vars": {
-            "migration_goal": "drain",
-            "migration_drain": ["cmp1", "cmp2", "cmp3", "of another cloud"],
-            "migration_measure": measures,
-            "cloud_state_directory": str(out.parent),
-        },
-        "tasks": [
-            # Its variables are there whether it is asked or not.
-            {"ansible.builtin.import_role": role, "when": "_migration_measures"},
-            {
-                "ansible.builtin.copy": {"dest": str(out), "content": content, "mode": "0600"},
-                "check_mode": False,
-            },
-        ],
-    }
-
-
-def run(tmp_path: Path, *options: str, measures: str = "1", group: str = "hypervisor") -> tuple[t.Any, str]:
-    """What the role has found out, and what ansible-playbook has said."""
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "libvirt.py").write_text(LIBVIRT, encoding="utf-8")
-    python = tmp_path / "python"
-    python.write_text(
-        f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{tmp_path}/lib" exec {sys.executable} "$@"\n', encoding="utf-8"
+def measured(tmp_path: Path, *options: str, measures: str = "1", group: str = "hypervisor") -> tuple[t.Any, str]:
+    """How fast guests write, as the role has found out, and what was said."""
+    return run(
+        tmp_path,
+        # Its variables are there whether it is asked or not.
+        [{"ansible.builtin.import_role": role("measure"), "when": "_migration_measures"}],
+        "{'measures': _migration_measures, 'rates': _migration_dirty_rates}",
+        *options,
+        group=group,
+        migration_goal="drain",
+        migration_drain=["cmp1", "cmp2", "cmp3", "of another cloud"],
+        migration_measure=measures,
     )
-    python.chmod(0o755)
-    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    hosts = {
-        "cmp1": local | {"ansible_python_interpreter": str(python)},
-        "cmp2": {"ansible_host": "127.0.0.1", "ansible_port": 1},
-        "cmp3": local | {"ansible_python_interpreter": "/usr/bin/false"},
-        "cmp4": local,
-    }
-    inventory = {"all": {"hosts": {"localhost": local}, "children": {group: {"hosts": hosts}}}}
-    out = tmp_path / "out.json"
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
-    (tmp_path / "play.yml").write_text(yaml.safe_dump([play(out, measures)]), encoding="utf-8")
-    done = subprocess.run(
-        ["ansible-playbook", "-i", tmp_path / "hosts.yml", tmp_path / "play.yml", *options],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(out.read_text(encoding="utf-8")), done.stdout
 
 
 @pytest.mark.parametrize("options", [(), ("--check",)], ids=["run", "check"])
 def test_who_answers_is_measured_and_who_does_not_is_named(tmp_path: Path, options: tuple[str, ...]) -> None:
-    seen, said = run(tmp_path, *options)
-    assert seen == {"measures": True, "rates": {"uuid-busy": 40 * 2**20}}
+    seen, said = measured(tmp_path, *options)
+    assert seen == {"measures": True, "rates": {BUSY: 40 * 2**20}}
     assert "cmp2: its guests were not measured:" in said and "cmp3: its guests were not measured:" in said
-    assert "server uuid-refused: not measured: it is measured already" in said
+    assert f"server {REFUSED}: not measured: it is measured already" in said
     assert "cmp1: its guests" not in said and "cmp4" not in said
 
 
 @pytest.mark.parametrize(("measures", "group"), [("0", "hypervisor"), ("1", "computes")], ids=["off", "no group"])
 def test_nobody_is_asked(tmp_path: Path, measures: str, group: str) -> None:
-    seen, said = run(tmp_path, measures=measures, group=group)
+    seen, said = measured(tmp_path, measures=measures, group=group)
     assert seen == {"measures": False, "rates": {}} and "not measured" not in said
+
+
+def counted(tmp_path: Path, *receipts: dict[str, t.Any]) -> tuple[t.Any, str]:
+    """Of each server the downtime in its receipt, as the role writes it, and what was said."""
+    lines = [
+        json.dumps({"asked": each["began"], "step": each["planned"]}) + "\n" + json.dumps(each) for each in receipts
+    ]
+    (tmp_path / f"{RUN}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    journal = str(tmp_path / f"{RUN}.jsonl")
+    tasks = [{"ansible.builtin.import_role": role("counted")}]
+    written, said = run(tmp_path, tasks, "_migration_receipts", _migration_journal=journal)
+    return {each["name"]: each["transferred"].get("downtime_ms") for each in written}, said
+
+
+def moved(name: str, destination: str, server: str = "", **values: t.Any) -> dict[str, t.Any]:
+    return receipt(planned=step(name, destination=destination) | {"server": server or f"id-{name}"}, **values)
+
+
+def test_who_has_counted_is_asked_where_servers_are_now(tmp_path: Path) -> None:
+    seen, said = counted(
+        tmp_path,
+        moved("came", "cmp1", BUSY),
+        moved("mute", "cmp1", REFUSED),
+        moved("gone", "cmp1", "3a7e2f5c-5c1a-4a08-9d8f-3f0f7cf2f6a9"),
+        moved("lost", "cmp2"),
+        moved("broken", "cmp3"),
+        moved("elsewhere", "of another cloud"),
+        moved("stayed", "cmp1", moved=False, found="no route"),
+        cold("stopped", 0),
+    )
+    assert seen == {"came": 223} | dict.fromkeys(
+        ("mute", "gone", "lost", "broken", "elsewhere", "stayed", "stopped"), None
+    )
+    assert "server mute: how long it stood still is not known: libvirt knows of no job of it that has" in said
+    assert "server gone: how long it stood still is not known: no such domain at qemu:///system" in said
+    assert "server lost: how long it stood still is not known:" in said
+    assert "server broken: how long it stood still is not known:" in said
+    for other in ("came", "elsewhere", "stayed", "stopped"):
+        assert f"server {other}:" not in said
+
+
+def test_what_is_of_another_migration_is_named(tmp_path: Path) -> None:
+    # libvirt was about it for 4 s.
+    seen, said = counted(tmp_path, moved("came", "cmp1", BUSY, seconds=2.5))
+    assert seen == {"came": None} and "server came: how long it stood still is not known: what libvirt knows" in said
