@@ -85,8 +85,8 @@ class MigrationCalls(t.Protocol):
     def completed(self, name: str) -> Mapping[str, t.Any]:
         """The statistics of the domain's last job, on the destination of a migration; empty when there are none."""
 
-    def keeps(self, path: str) -> bool:
-        """Whether a started storage pool keeps files in the directory of this path."""
+    def refresh(self, path: str) -> bool:
+        """Have the started storage pool of this path's directory read anew what it has; whether there is one."""
 
     def accepts_cpu(self, domain_xml: str) -> bool | None:
         """Whether the host can give a domain the CPU of this definition; None when it cannot tell."""

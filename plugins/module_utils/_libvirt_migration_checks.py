@@ -101,11 +101,12 @@ def _check_networks(destination: Site, definition: Element, wanted: WantedMigrat
     active = destination.calls.networks() if names else None
     if active is None:
         return
-    for name in sorted(name for name in names if not active.get(name)):
-        found = "one that is not active" if name in active else "none of that name"
-        remedy = f"Start it there (virsh net-start {name}), and before that define it if need be (virsh net-define)."
-        thing, where = f"network {name} of domain {wanted.name}", destination.connection.uri
-        raise LifeboatError(thing, f"{found} at {where}", "an active one", remedy)
+    missing = sorted(name for name in names if not active.get(name))
+    if missing:
+        where = f"at {destination.connection.uri}"
+        found = ", ".join(f"{name} {'not active' if name in active else 'not defined'}" for name in missing)
+        remedy = "Start them there (virsh net-start), and before that define what is not defined (virsh net-define)."
+        raise LifeboatError(f"networks of domain {wanted.name}", f"{found} {where}", "all of them active", remedy)
 
 
 def _disks(destination: Site, definition: Element, wanted: WantedMigration) -> Iterator[OwnDisk]:
@@ -119,8 +120,10 @@ def _disks(destination: Site, definition: Element, wanted: WantedMigration) -> I
         raise LifeboatError(f"domain {wanted.name}", found, expected, remedy)
     for name in names:
         path = own[name]
+        # Before the look at its files: a pool that nobody refreshed lists those of another time.
+        kept = destination.calls.refresh(path)
         there = destination.connection.find_volume(path) is not None
-        if not there and not destination.calls.keeps(path):
+        if not there and not kept:
             found = f"no started storage pool for {os.path.dirname(path)} at {destination.connection.uri}"
             remedy = "Define and start a pool of type dir there, with this directory as its target."
             raise LifeboatError(f"disk {name} of domain {wanted.name}", found, "one, for its copy", remedy)

@@ -54,14 +54,20 @@ class LibvirtMigrationCalls:
         said: dict[str, t.Any] = self._connection.ask_domain(name, lambda raw: raw.jobStats(flags))
         return said if said.get("type") == library.VIR_DOMAIN_JOB_COMPLETED else {}
 
-    def keeps(self, path: str) -> bool:
+    def refresh(self, path: str) -> bool:
         directory = path.rpartition("/")[0]
-        return self._connection.ask_unless(
-            ["NO_STORAGE_POOL", "NO_SUPPORT"],
-            f"storage pool of {directory}",
-            lambda raw: bool(raw.storagePoolLookupByTargetPath(directory).isActive()),
-            otherwise=False,
-        )
+        thing = f"storage pool of {directory}"
+
+        def started(raw: t.Any) -> t.Any:
+            pool = raw.storagePoolLookupByTargetPath(directory)
+            return pool if pool.isActive() else None
+
+        pool = self._connection.ask_unless(["NO_STORAGE_POOL", "NO_SUPPORT"], thing, started, otherwise=None)
+        if pool is None:
+            return False
+        # What a pool answers in which a volume is being made, as for another migration: then its list has to do.
+        self._connection.ask_unless(["INTERNAL_ERROR"], thing, lambda _raw: pool.refresh(0), otherwise=None)
+        return True
 
     def accepts_cpu(self, domain_xml: str) -> bool | None:
         root = ElementTree.fromstring(domain_xml)

@@ -123,7 +123,8 @@ options:
   copy_storage:
     description:
       - Copy the disks that are files or block devices of the source as well. The destination needs a started
-        storage pool for the directory of each, or a volume of the same path.
+        storage pool for the directory of each, or a volume of the same path. What a pool has is read anew before the
+        look at it (virsh pool-refresh), in check mode too.
       - The disks on the source are left as they are.
     type: bool
     default: false

@@ -71,6 +71,8 @@ class Calls:
     ends_after_s: float | None = None
     refusal: str | None = None
     pools: frozenset[str] = frozenset()
+    # What lies in the pools' directories, when that is not what the pools have listed.
+    files: Sequence[str] | None = None
     cpu: bool | None = True
     memory: int | None = 192 << 20
     nets: Mapping[str, bool] | None = None
@@ -105,8 +107,14 @@ class Calls:
     def completed(self, name: str) -> Mapping[str, Any]:
         return self.left
 
-    def keeps(self, path: str) -> bool:
-        return path.rpartition("/")[0] in self.pools
+    def refresh(self, path: str) -> bool:
+        if path.rpartition("/")[0] not in self.pools:
+            return False
+        if self.files is not None:
+            self.own.volumes.clear()
+            for each in self.files:
+                self.own.add_volume(each)
+        return True
 
     def accepts_cpu(self, domain_xml: str) -> bool | None:
         return self.cpu
@@ -332,6 +340,18 @@ def test_a_volume_that_was_there_before_is_kept(lab):
     with pytest.raises(LifeboatError, match="Unable to connect; the guest is running"):
         lab.plan(replace(WANTED, storage=Storage(("vda",)))).do()
     assert list(lab.there.volumes) == [DISK]
+
+
+@pytest.mark.parametrize("lies_there", [True, False])
+def test_a_pool_that_nobody_refreshed_is_not_believed(lab, lies_there):
+    """Only what the migration has made is removed when it fails, which is all that was not there before."""
+    if not lies_there:
+        lab.there.add_volume(DISK)
+    lab.calls_there.pools, lab.calls_there.files = frozenset({"/srv/images"}), [DISK] * lies_there
+    lab.calls.ends_after_s = None
+    with pytest.raises(LifeboatError, match=r"abort at 5\.0 s"):
+        lab.plan(replace(policy(Step.ABORT), storage=Storage())).do()
+    assert list(lab.there.volumes) == [DISK] * lies_there
 
 
 @pytest.fixture
@@ -591,8 +611,12 @@ COPY = replace(WANTED, storage=Storage())
             WANTED,
             r"found 191 MiB of memory available at qemu.tls://cmp2/system; expected the 192 MiB that its guest has",
         ),
-        (lambda lab: runs_with(lab, {"nets": {"lan": True}}, WEB), WANTED, "network web .* none of that name at qemu"),
-        (lambda lab: runs_with(lab, {"nets": {"lan": False}}, BRIDGED), WANTED, "network lan .*not active.*net-start"),
+        (lambda lab: runs_with(lab, {"nets": {"lan": True}}, WEB), WANTED, "networks of .* web not defined at qemu"),
+        (
+            lambda lab: runs_with(lab, {"nets": {"lan": False}}, BRIDGED, WEB),
+            WANTED,
+            "lan not active, web not defined at .*net-start",
+        ),
         (lambda lab: None, COPY, "disk vda.*no started storage pool for /srv/images"),
         (lambda lab: None, replace(WANTED, storage=Storage(("vdc",))), "called vdc; expected some of vda"),
     ],
@@ -697,6 +721,51 @@ def test_the_test_driver_tells_its_networks_and_not_its_memory():
         assert calls.networks() == {"default": True} and calls.available_memory() is None
         connection.ask("network default", lambda raw: raw.networkLookupByName("default").destroy())
         assert calls.networks() == {"default": False}
+
+
+class LibvirtError(Exception):
+    def get_error_message(self) -> str:
+        return str(self.args[0])
+
+    def get_error_code(self) -> int:
+        return int(self.args[1])
+
+
+@pytest.mark.parametrize(
+    ("active", "refusal", "expected"),
+    [
+        (True, None, True),
+        (True, LibvirtError("pool 'images' has asynchronous jobs running.", 1), True),
+        (False, None, False),
+        (None, None, False),
+    ],
+)
+def test_a_started_pool_is_refreshed_unless_it_is_busy(monkeypatch, active, refusal, expected):
+    monkeypatch.setattr(
+        _libvirt_client,
+        "libvirt",
+        SimpleNamespace(libvirtError=LibvirtError, VIR_ERR_INTERNAL_ERROR=1, VIR_ERR_NO_STORAGE_POOL=49),
+    )
+    did: list[str] = []
+
+    def look_up(directory: str) -> SimpleNamespace:
+        assert directory == "/srv/images"
+        if active is None:
+            raise LibvirtError("no storage pool with matching target path", 49)
+        return SimpleNamespace(isActive=lambda: active, refresh=refresh)
+
+    def refresh(flags: int) -> None:
+        did.append("refresh")
+        if refusal is not None:
+            raise refusal
+
+    raw = SimpleNamespace(storagePoolLookupByTargetPath=look_up)
+    calls = LibvirtMigrationCalls(LibvirtConnection(raw, Caller(THERE, 5.0)))
+    assert calls.refresh(DISK) is expected and did == ["refresh"] * expected
+    refusal = LibvirtError("cannot open directory '/srv/images'", 38)
+    if active:
+        with pytest.raises(CallError, match="cannot open directory"):
+            calls.refresh(DISK)
 
 
 @pytest.fixture
