@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Condition, Described, Leftovers, State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import (
+    Condition,
+    Described,
+    GuestAddress,
+    Leftovers,
+    State,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import connected
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_domain_facts import read_domains
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_host import read_host
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_resources import Network, Pool, read_resources
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_results import domains_of, host_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_layout import Layout
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_libvirt import fleet_of_libvirt
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_matrix import Matrix
@@ -95,6 +105,19 @@ def fleet(entries):
 def against(entries):
     of = fleet(entries)
     return [(each.subject, each.reason) for each in Matrix(of).against(of.servers[WEB], "kvm2", Layout(of))]
+
+
+def test_results_become_what_they_were_made_from(told):
+    fake = run(kvm(1), devices=OWN + ON_BRIDGE + IN_CEPH.replace("vda", "vdb"), cpu=RICH_CPU)
+    web = fake.known["web"]
+    mac = ElementTree.fromstring(web.definition(live=True)).find("devices/interface/mac").get("address")
+    web.known_addresses = (GuestAddress(mac, "192.0.2.7", 24, "lease"),)
+    web.job_statistics = {"type": 2, "operation": 9, "data_remaining": 1}
+    [entry] = told(fake)
+    assert host_of(entry["host"], "kvm1") == (read_host(fake), read_resources(fake))
+    domains = domains_of(entry["domains"], "kvm1")
+    assert domains == tuple(read_domains(fake, None, ["lease"]))
+    assert domains[0].interfaces[0].addresses == web.known_addresses and domains[0].job and len(domains[0].disks) == 2
 
 
 def test_a_fleet_is_what_libvirt_tells(told):
@@ -303,6 +326,10 @@ def broken(entries, *path, value=None):
             None,
             "cpu in the result of libvirt_host_info on host kvm1: found no",
         ),
+        (("host", "host", "machines", 0, "deprecated"), 1, "deprecated in the machines in the result of"),
+        (("host", "host", "pools", 0, "path"), 7, "path in the pools in the result of libvirt_host_info"),
+        (("host", "host", "secrets"), [7], "secrets in the result of libvirt_host_info on host kvm1: found 7"),
+        (("domains", "domains", 0, "vcpus"), True, "vcpus in the domains in the result of libvirt_domain_info"),
         (("host", "host", "nodes"), [], "host kvm1: found no NUMA node with memory"),
         (("domains", "domains", 0, "machine"), None, "found no machine"),
         (("bandwidht",), 1, "unknown bandwidht"),
