@@ -39,6 +39,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
     MICROVERSION,
+    aborted_by,
     events_of,
     failure_in,
     failure_of,
@@ -274,7 +275,7 @@ class Journey:
         if record.failed and not arrived:
             # Nova writes why after the record.
             self._late = self._late or time.monotonic() + _LATE_S
-            reason = failure_in(self.receipt.phases) or ("it was aborted" if record.status == "cancelled" else "")
+            reason = self._reason(record)
             if not reason and time.monotonic() < self._late:
                 return
             raise self._failed(f"a migration that is {record.status}: {reason or 'Nova gives no reason'}")
@@ -285,6 +286,15 @@ class Journey:
         if record.status != "reverted" and not wanted.fulfilled_by(server.host):
             raise self._failed(f"host {server.host} after a migration that is {record.status}")
         self._end()
+
+    def _reason(self, record: Record) -> str:
+        """Why it came to nothing, as far as Nova tells by now."""
+        aborted = "it was aborted" if record.status == "cancelled" else ""
+        # Nova often writes of an abort that the migration failed: libvirt's thread ends before Nova sees it cancelled.
+        user = aborted_by(self._compute, self.server, record.created_at, record.updated_at or record.created_at)
+        if user:
+            aborted = f"it was aborted by user {user}"
+        return "; ".join(filter(None, (aborted, failure_in(self.receipt.phases))))
 
     def _judge_aborted(self, record: Record) -> None:
         server = self.server

@@ -20,6 +20,8 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Json, Service
 
+# As Nova calls the action of an abort.
+_ABORT = "live_migration_cancel"
 # 2.84 (Ussuri) tells of each event why it failed. At 2.95 and later an evacuated server would be left stopped.
 MICROVERSION = "2.84"
 
@@ -142,14 +144,32 @@ def read_server(compute: Service, key: str) -> Server:
 
 def events_of(compute: Service, server: Server, action: str) -> list[Event]:
     """The steps of the latest ``action`` on the server, in their order."""
-    url = f"/servers/{server.id}/os-instance-actions"
-    bodies = read_list(compute, url, "instanceActions", MICROVERSION)
-    # Nova gives the latest first.
-    found = [each for each in bodies if each["action"] == action]
+    found = _actions(compute, server, action)
     if not found:
         return []
-    bodies = read(compute, f"{url}/{found[0]['request_id']}", MICROVERSION)["instanceAction"]["events"]
+    url = f"{_actions_url(server)}/{found[0]['request_id']}"
+    bodies = read(compute, url, MICROVERSION)["instanceAction"]["events"]
     return sorted(map(Event.parse, bodies), key=lambda event: event.began)
+
+
+def aborted_by(compute: Service, server: Server, since: str, until: str) -> str:
+    """The ID of the user who had a live migration of the server aborted in that time; empty when nobody had."""
+    within = [
+        each
+        for each in _actions(compute, server, _ABORT)
+        if moment(since) <= moment(each["start_time"]) <= moment(until)
+    ]
+    return str(within[0]["user_id"]) if within else ""
+
+
+def _actions(compute: Service, server: Server, action: str) -> list[Json]:
+    """Every ``action`` on the server, the latest first, as Nova gives them."""
+    bodies = read_list(compute, _actions_url(server), "instanceActions", MICROVERSION)
+    return [each for each in bodies if each["action"] == action]
+
+
+def _actions_url(server: Server) -> str:
+    return f"/servers/{server.id}/os-instance-actions"
 
 
 def failure_of(compute: Service, server: Server, action: str) -> str:

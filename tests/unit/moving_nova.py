@@ -24,6 +24,8 @@ LIVE = [
 ]
 LIVE_FAILS = [*LIVE[:3], ("error", "ACTIVE", None, False)]
 LIVE_STUCK = [*LIVE[:2], *[LIVE[2]] * 10_000]
+# How Nova has it when libvirt's thread ends before the job is seen cancelled.
+LIVE_ABORTED_AS_FAILED = [*LIVE[:3], ("failed", "ACTIVE", None, False)]
 LIVE_ABORTED = [*LIVE[:3], ("cancelled", "ACTIVE", None, False)]
 LIVE_POST_COPY = [
     *LIVE[:3],
@@ -194,10 +196,17 @@ class MovingNova:
         self.begin(server, kind, body[verb].get("host") or self.destination)
         return 202, {}
 
-    def note(self, server, action):
-        request = f"req-{len(self.actions)}"
-        entry = {"action": action, "instance_uuid": server.id, "request_id": request}
-        self.actions.insert(0, entry | {"start_time": "2026-11-22T02:53:54.000000", "message": None})
+    def note(self, server, action, start_time="2026-11-22T02:53:54.000000"):
+        entry = {"action": action, "instance_uuid": server.id, "request_id": f"req-{len(self.actions)}"}
+        self.actions.insert(0, entry | {"user_id": "operator", "start_time": start_time, "message": None})
+
+    def abort(self, server):
+        """Somebody has it aborted a second after it was begun."""
+        began = datetime.fromisoformat(server.record["created_at"])
+        times = [(began + timedelta(seconds=after)).isoformat(timespec="microseconds") for after in (1, 2)]
+        self.note(server, "live_migration_cancel", times[0])
+        server.record |= {"updated_at": times[1]}
+        server.steps = list(self.aborted)
 
     def begin(self, server, kind, destination):
         number = next(self.numbers)
@@ -217,7 +226,10 @@ class MovingNova:
         server.steps = list(self.scripts.get(server.id, self.script.get(kind, ())))
 
     def events(self, server):
+        # Of one that was aborted Nova notes no error, whatever its record says.
+        aborted = any(each["action"] == "live_migration_cancel" for each in self.actions)
         failed = self.script["live"] is None or (server.record or {}).get("status") in ("error", "failed")
+        failed = failed and not aborted
         event = {"event": "conductor_live_migrate_instance", "host": "ctl1", "result": "Error" if failed else "Success"}
         times = {"start_time": "2026-11-22T02:53:54.000000", "finish_time": "2026-11-22T02:54:04.000000"}
         return [event | times | {"details": self.details if failed else None}]
@@ -236,6 +248,8 @@ class MovingNova:
             return 400, {"badRequest": {"code": 400, "message": f"Migration is {server.record['status']}."}}
         if self.drops:
             self.drops -= 1
+        elif method == "DELETE":
+            self.abort(server)
         else:
-            server.steps = list(self.aborted if method == "DELETE" else LIVE[3:])
+            server.steps = list(LIVE[3:])
         return 202, {}

@@ -211,6 +211,22 @@ def test_a_failure_in_the_middle_ends_nothing_else(nova, run):
     assert "error: live_migrate_instance: No valid host" in failed["found"] and failed["began"]
 
 
+def test_the_receipt_of_one_that_was_aborted_says_so_and_by_whom(nova, run):
+    nova.moving.script["live"] = moving_nova.LIVE_STUCK
+    nova.moving.aborted = moving_nova.LIVE_ABORTED_AS_FAILED[3:]
+
+    def abort(number):
+        if number == 5:
+            nova.moving.abort(nova.moving.servers["web-1"])
+            nova.moving.servers["web-2"].steps = list(moving_nova.LIVE[3:])
+
+    nova.moving.at_list = abort
+    did = run([step("web-1"), step("web-2")])
+    found = {each["server"]: (each["moved"], each["found"]) for each in did["receipts"]}
+    reason = "a migration that is failed: it was aborted by user operator"
+    assert found == {"web-1": (False, reason), "web-2": (True, "")}
+
+
 def test_a_cold_step_is_confirmed(nova, run):
     nova.moving.servers["web-1"].status = "SHUTOFF"
     did = run([step("web-1", mode="cold")])
@@ -507,7 +523,8 @@ def test_what_nobody_will_close_is_moved_all_the_same(nova, run):
 def test_an_abort_that_comes_too_late_is_no_failure(nova, run):
     """Nova is through with the server before it closes the record."""
     nova.moving.script["live"] = [*[moving_nova.LIVE[3]] * 40, moving_nova.LIVE[4]]
-    assert run([step("web-1")], patience={"times": 0.0, "least": 0.001})["receipts"][0]["moved"]
+    (receipt,) = run([step("web-1")], patience={"times": 0.0, "least": 0.001})["receipts"]
+    assert receipt["moved"], receipt["found"]
 
 
 def test_a_record_that_was_there_is_not_taken_for_none(nova, run, monkeypatch):

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _server_journey, _server_migration
 from ansible_collections.lifeboat.cloud.plugins.modules import server_migration
@@ -206,9 +208,36 @@ def test_one_that_takes_too_long_is_forced(nova):
     assert did["server"]["host"] == "cmp2" and did["actions"][1] == "force it after 0 s"
 
 
-def test_one_that_somebody_else_aborts_says_so(nova):
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [(moving_nova.LIVE_ABORTED, "cancelled"), (moving_nova.LIVE_ABORTED_AS_FAILED, "failed")],
+)
+def test_one_that_somebody_else_aborts_says_who(under_way, script, status):
+    moving, answer = under_way.moving, under_way.moving.answer
+    moving.aborted = script[3:]
+
+    def abort(call, rest):
+        if moving.servers[UUID].record["status"] == "running" and len(moving.actions) == 1:
+            moving.abort(moving.servers[UUID])
+        return answer(call, rest)
+
+    moving.answer = abort
+    done = run(under_way, host="cmp2")
+    assert done["found"] == f"a migration that is {status}: it was aborted by user operator"
+
+
+def test_one_that_was_cancelled_was_aborted_by_somebody(nova):
     nova.moving.script["live"] = moving_nova.LIVE_ABORTED
     assert "a migration that is cancelled: it was aborted" in run(nova, host="cmp2")["found"]
+
+
+@pytest.mark.parametrize("began", ["2026-11-22T02:53:00.000000", "2026-11-22T02:53:05.000000"])
+def test_an_abort_of_another_migration_is_no_reason(nova, began):
+    nova.moving.note(nova.moving.servers[UUID], "live_migration_cancel", began)
+    nova.moving.script["live"] = moving_nova.LIVE_ABORTED_AS_FAILED
+    nova.moving.created = lambda _number: moving_nova.FIRST + timedelta(seconds=2)
+    done = run(nova, host="cmp2")
+    assert done["found"] == "a migration that is failed: Nova gives no reason"
 
 
 ENDS = [
