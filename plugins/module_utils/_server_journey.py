@@ -75,7 +75,7 @@ class Journey:
     def __init__(self, compute: Service, server: Server, wanted: Wanted, closely: bool = True) -> None:
         self.server = server
         self.wanted = wanted
-        self.receipt = Receipt(source=server.host, destination=wanted.host)
+        self.receipt = Receipt(time.monotonic(), server.host, wanted.host)
         self.ended = False
         self.error: Exception | None = None
         self._compute = compute

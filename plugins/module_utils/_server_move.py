@@ -78,6 +78,7 @@ class State:
 class Receipt:
     """What has been done and seen; ``transferred`` in bytes, as Nova said last; ``began`` on the monotonic clock."""
 
+    began: float
     source: str = ""
     destination: str | None = None
     actions: list[str] = field(default_factory=list)
@@ -86,7 +87,6 @@ class Receipt:
     timeline: list[State] = field(default_factory=list)
     phases: list[Event] = field(default_factory=list)
     transferred: dict[str, int] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
     took_s: float | None = None
 
     @property

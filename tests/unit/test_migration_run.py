@@ -12,15 +12,18 @@ import json
 import os
 import signal
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import (
     _migration_adoption,
+    _migration_records,
     _migration_run,
     _migration_survey,
+    _openstack,
     _server_journey,
+    _server_move,
 )
 from ansible_collections.lifeboat.cloud.plugins.modules import migration_plan, migration_run
 from ansible_collections.lifeboat.cloud.tests.unit import moving_nova
@@ -28,6 +31,7 @@ from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import Call, 
 from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import Moving, MovingNova
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
+START = datetime(2026, 11, 23, tzinfo=UTC)
 ASSUMED = {"bandwidth": 1.25e8}
 KEYS = ["server", "name", "kind", "planned", "moved", "found", "source", "destination", "began", "seconds"]
 KEYS += ["transferred", "timeline", "phases", "warnings"]
@@ -45,13 +49,50 @@ def build(cloud, hosts, servers, vcpus=64):
     return cloud
 
 
+class Clock:
+    """Time that passes by sleeping, and a little by each look at it, however fast the machine is."""
+
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def monotonic(self):
+        self.seconds += 1e-5
+        return self.seconds
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+
+    def utc(self):
+        return START + timedelta(seconds=self.seconds)
+
+    def rule(self, monkeypatch):
+        """Have all that carries out a plan go by it."""
+
+        class Moment(datetime):
+            @classmethod
+            def now(cls, _zone=None):
+                return self.utc()
+
+        for part in (_migration_adoption, _migration_run, _openstack, _server_journey, _server_move):
+            monkeypatch.setattr(part, "time", self)
+        for part in (_migration_adoption, _migration_records, _server_move):
+            monkeypatch.setattr(part, "datetime", Moment)
+
+
 @pytest.fixture
-def nova(cloud, monkeypatch):
-    """web-1 to web-3 on cmp1, cmp2 and cmp3 without servers, and waits in steps of 1 ms."""
-    monkeypatch.setattr(_migration_run, "_PAUSE_S", (0.001, 0.001))
+def clock(monkeypatch):
+    clock = Clock()
+    clock.rule(monkeypatch)
+    return clock
+
+
+@pytest.fixture
+def nova(cloud, clock, monkeypatch):
+    """web-1 to web-3 on cmp1, cmp2 and cmp3 without servers, and waits in steps of 10 ms."""
+    monkeypatch.setattr(_migration_run, "_PAUSE_S", (0.01, 0.01))
     monkeypatch.setattr(_migration_run, "_SLICE_FOR_SURVEY", 0.0)
-    monkeypatch.setattr(_migration_adoption, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(_migration_adoption, "_LATER_S", 0.001)
+    monkeypatch.setattr(_migration_adoption, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(_migration_adoption, "_LATER_S", 0.01)
     monkeypatch.setattr(_server_journey, "_LATE_S", 0.05)
     monkeypatch.setattr(_server_journey, "GRACE_S", 0.5)
     return build(cloud, ("cmp1", "cmp2", "cmp3"), [Moving(f"web-{each}", f"web-{each}", "cmp1") for each in (1, 2, 3)])
@@ -108,9 +149,9 @@ class KilledError(BaseException):
 
 
 @pytest.fixture
-def killed(nova, run, monkeypatch):
+def killed(nova, run, clock, monkeypatch):
     """Runs the module until it is killed at a look, over a Nova whose clock is the control node's."""
-    nova.moving.created = lambda _number: datetime.now(UTC).replace(tzinfo=None)
+    nova.moving.created = lambda _number: clock.utc().replace(tzinfo=None)
 
     def start(steps, look, **options):
         looks, see = itertools.count(1), _migration_run.Run._look
@@ -574,7 +615,8 @@ class InProcess:
         rest = path.strip("/").split("/")[1:]
         moved = self.area == "compute" and self.api.server.moving.answer(call, rest[1:])
         status, body = moved or getattr(self.api, self.area)(call, rest)
-        return SimpleNamespace(status_code=status, json=lambda: copy.deepcopy(body))
+        request = SimpleNamespace(method=method)
+        return SimpleNamespace(status_code=status, json=lambda: copy.deepcopy(body), request=request, url=url)
 
     def get(self, url, **options):
         return self.ask("GET", url, **options)
@@ -583,7 +625,7 @@ class InProcess:
         return self.ask("POST", url, **options)
 
 
-def test_a_thousand_servers_in_a_run_that_is_interrupted_twice(run, nova, tmp_path, monkeypatch):
+def test_a_thousand_servers_in_a_run_that_is_interrupted_twice(run, nova, clock, tmp_path, monkeypatch):
     services = {area: InProcess(nova, area) for area in ("compute", "placement")}
     monkeypatch.setattr(migration_run, "opened", lambda _options: contextlib.nullcontext(SimpleNamespace(**services)))
     nova.providers.clear()
@@ -592,7 +634,7 @@ def test_a_thousand_servers_in_a_run_that_is_interrupted_twice(run, nova, tmp_pa
     build(nova, hosts, servers, vcpus=200)
     nova.moving.scripts = {f"s{number}": moving_nova.LIVE_FAILS for number in range(0, 1000, 100)}
     steps = [step(each.id, each.host, hosts[10 + number % 10]) for number, each in enumerate(servers)]
-    nova.moving.created = lambda _number: datetime.now(UTC).replace(tzinfo=None)
+    nova.moving.created = lambda _number: clock.utc().replace(tzinfo=None)
     seen = []
     asked = Counter()
     limits = {"outgoing": 5, "incoming": 5, "total": 40}
