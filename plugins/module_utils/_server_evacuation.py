@@ -22,12 +22,13 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service im
     service_of,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_reasons import failure_in
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_records
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import act, asked_again, no_answer
 from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import abandoned
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
     MICROVERSION,
-    failure_of,
+    events_of,
     find_server,
     read_server,
 )
@@ -151,9 +152,11 @@ def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt, d
         if server.host != wanted.away_from and not server.task and server.status in ("ACTIVE", "SHUTOFF"):
             return server
         failed = receipt.record is not None and receipt.record.failed
-        if not server.task and (failure := failure_of(compute, server, "evacuate") or ("no reason" if failed else "")):
+        said = "" if server.task else failure_in(events_of(compute, server, "evacuate"))
+        if said or (failed and not server.task):
+            found = f"an evacuation that is {status}: {said or 'no reason'}"
             remedy = f"It is {server.status} on {server.host}. Read the logs of nova-scheduler and nova-compute."
-            raise LifeboatError(str(server), f"an evacuation that is {status}: {failure}", "its end", remedy)
+            raise LifeboatError(str(server), found, "its end", remedy)
         if server.task:
             busy_until = time.monotonic() + _GRACE_S
         if time.monotonic() >= busy_until:

@@ -16,6 +16,11 @@ import time
 import typing as t
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_reasons import (
+    failure_in,
+    unexplained,
+    what_to_do,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import (
     Record,
     read_progress,
@@ -41,8 +46,6 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
     MICROVERSION,
     aborted_by,
     events_of,
-    failure_in,
-    failure_of,
     read_server,
 )
 
@@ -219,7 +222,7 @@ class Journey:
         if self.wanted.state in MEASURES and not self.server.task:
             self._end()
             return
-        failure = failure_of(self._compute, self.server, ACTIONS[self.wanted.kind])
+        failure = failure_in(events_of(self._compute, self.server, ACTIONS[self.wanted.kind]))
         if failure and not self.server.task:
             raise self._failed(f"no migration: {failure}")
         if time.monotonic() >= self._due:
@@ -278,7 +281,8 @@ class Journey:
             reason = self._reason(record)
             if not reason and time.monotonic() < self._late:
                 return
-            raise self._failed(f"a migration that is {record.status}: {reason or 'Nova gives no reason'}")
+            reason = reason or unexplained(record, self.receipt.phases)
+            raise self._failed(f"a migration that is {record.status}: {reason}")
         if record.failed:
             self.receipt.warnings.append(
                 f"Nova's record of migration {record.id} says {record.status}, yet {server} has arrived."
@@ -377,5 +381,6 @@ class Journey:
         where = f"on {wanted.host}" if wanted.host else f"away from {wanted.away_from or server.host}"
         if wanted.state == "aborted":
             where = f"on {self.receipt.source}"
-        remedy = f"The server is {server.status} on {server.host}. Read the logs of nova-scheduler and nova-compute."
+        advice = what_to_do(found, self.receipt.source, self.receipt.destination or wanted.host)
+        remedy = f"The server is {server.status} on {server.host}. {advice}"
         return LifeboatError(str(server), found, f"the server {where}", remedy)

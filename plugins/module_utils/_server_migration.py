@@ -42,7 +42,8 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
     """Bring the server to where it shall be; the server afterwards and what was done, foretold with ``dry_run``."""
     if wanted.host and wanted.host == wanted.away_from:
         found = f"{wanted.host} both as host and as away_from"
-        raise LifeboatError(f"server {wanted.server}", found, "two hosts", "Leave away_from out.")
+        remedy = "Name another host, or leave host out and let Nova choose one."
+        raise LifeboatError(f"server {wanted.server}", found, "two hosts", remedy)
     server = find_server(compute, wanted.server)
     journey = Journey(compute, server, wanted)
     records = read_records(compute, {"instance_uuid": server.id})

@@ -16,8 +16,6 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read, read_list
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Json, Service
 
 # As Nova calls the action of an abort.
@@ -149,7 +147,8 @@ def events_of(compute: Service, server: Server, action: str) -> list[Event]:
         return []
     url = f"{_actions_url(server)}/{found[0]['request_id']}"
     bodies = read(compute, url, MICROVERSION)["instanceAction"]["events"]
-    return sorted(map(Event.parse, bodies), key=lambda event: event.began)
+    # The latest first here, too, and times have whole seconds.
+    return sorted(map(Event.parse, reversed(bodies)), key=lambda event: event.began)
 
 
 def aborted_by(compute: Service, server: Server, since: str, until: str) -> str:
@@ -170,13 +169,3 @@ def _actions(compute: Service, server: Server, action: str) -> list[Json]:
 
 def _actions_url(server: Server) -> str:
     return f"/servers/{server.id}/os-instance-actions"
-
-
-def failure_of(compute: Service, server: Server, action: str) -> str:
-    """Why the latest ``action`` on the server failed, as far as Nova says; empty when it did not."""
-    return failure_in(events_of(compute, server, action))
-
-
-def failure_in(events: Iterable[Event]) -> str:
-    """What the steps that failed say of it; empty when none did."""
-    return "; ".join(f"{event.name}: {event.details or 'failed'}" for event in events if event.result == "Error")

@@ -17,9 +17,10 @@ description:
   - A server that is there already is left alone. A migration that is under way, begun by an earlier run that was
     interrupted or by somebody else, is watched to its end; a cold one that waits is confirmed or reverted.
   - Refuses, before anything is changed, a server in a state that Nova does not migrate, a source that is down (see
-    M(lifeboat.cloud.server_evacuation)) and a destination that is down or disabled. Whether the destination has room,
-    the right processor and the storage is decided by Nova; when it refuses, the server stays where it is and its
-    reason is told.
+    M(lifeboat.cloud.server_evacuation)) and a destination that is down, disabled or the source. Whether the
+    destination has room, the right processor and the storage is decided by Nova; when it refuses, the server stays
+    where it is and its reason is told. Of a live migration that libvirt breaks off Nova tells no reason; then it is
+    said in which log it stands.
   - With O(state=aborted) and O(state=completed) it begins nothing, but has Nova end a live migration that is under way
     now, whoever began it, and waits until that is done. Without one, nothing is changed.
 extends_documentation_fragment:
@@ -49,12 +50,13 @@ options:
   host:
     description:
       - The host where the server shall be, as Nova calls it.
-      - With O(state=migrated) either this or O(away_from). The other states take neither, nor the options that say how
-        to migrate.
+      - With O(state=migrated) this or O(away_from) is needed. The other states take neither, nor the options that say
+        how to migrate.
     type: str
   away_from:
     description:
-      - A host where the server shall not be any more. Nova chooses another one.
+      - A host where the server shall not be any more. Nova chooses another one, unless O(host) does; the same one in
+        both is refused.
     type: str
   kind:
     description:
@@ -334,8 +336,7 @@ def result_of(server: Server, receipt: Receipt, moves: bool) -> dict[str, t.Any]
 
 def main() -> None:
     rules = {
-        "mutually_exclusive": [*OPENSTACK_RULES["mutually_exclusive"], ("host", "away_from")],
-        "required_one_of": OPENSTACK_RULES["required_one_of"],
+        **OPENSTACK_RULES,
         "required_if": [("state", "migrated", ("host", "away_from"), True)],
     }
     run_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **rules), work)

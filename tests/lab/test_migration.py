@@ -310,7 +310,7 @@ def test_a_host_is_emptied_for_maintenance_and_comes_back(server: Server) -> Non
 def test_where_it_cannot_go_is_refused_with_the_reason(server: Server) -> None:
     for options, found in (
         ({"host": "cmp9"}, "no such services"),
-        ({"host": server.elsewhere, "away_from": server.elsewhere}, "mutually exclusive"),
+        ({"host": server.elsewhere, "away_from": server.elsewhere}, "both as host and as away_from"),
         ({"host": server.elsewhere, "cloud": "demo"}, "403"),
     ):
         arguments: dict[str, t.Any] = {"server": server.name, **CLOUD, **options}

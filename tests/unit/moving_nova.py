@@ -75,8 +75,9 @@ class MovingNova:
 
     ``scripts`` has other ones for single servers, by id. With ``goes_by_lists`` what happens to all servers goes one
     step on with each list of records instead, and ``at_list`` is called before, with its number. ``created`` is when a
-    record was, by its number. ``drops`` requests to abort or force are taken and come to nothing; ``aborted`` is what
-    happens after another one to abort.
+    record was, by its number. ``noted`` are steps as Nova tells them, the latest first, instead of the usual one: pairs
+    of the event's name and its details, None when it went well. ``drops`` requests to abort or force are taken and come
+    to nothing; ``aborted`` is what happens after another one to abort.
     """
 
     def __init__(self, *servers):
@@ -87,7 +88,7 @@ class MovingNova:
         self.numbers = itertools.count(1, 3)
         self.hiccups, self.drops = 0, 0
         self.aborted = LIVE_ABORTED[3:]
-        self.scripts = {}
+        self.scripts, self.noted = {}, []
         self.goes_by_lists, self.lists = False, 0
         self.at_list = lambda number: None
         self.created = lambda number: FIRST + timedelta(seconds=number)
@@ -230,9 +231,12 @@ class MovingNova:
         aborted = any(each["action"] == "live_migration_cancel" for each in self.actions)
         failed = self.script["live"] is None or (server.record or {}).get("status") in ("error", "failed")
         failed = failed and not aborted
-        event = {"event": "conductor_live_migrate_instance", "host": "ctl1", "result": "Error" if failed else "Success"}
+        usual = [("conductor_live_migrate_instance", self.details if failed else None)]
         times = {"start_time": "2026-11-22T02:53:54.000000", "finish_time": "2026-11-22T02:54:04.000000"}
-        return [event | times | {"details": self.details if failed else None}]
+        return [
+            {"event": name, "host": "ctl1", "result": "Error" if details else "Success", "details": details} | times
+            for name, details in self.noted or usual
+        ]
 
     def running(self, server, method, number, body):
         if server.record["id"] != number or (server.task is None and method == "GET"):

@@ -66,6 +66,7 @@ def under_way(nova):
         ({"host": "cmp2", "storage": "block"}, {"os-migrateLive": {"host": "cmp2", "block_migration": True}}),
         ({"host": "cmp2", "storage": "shared"}, {"os-migrateLive": {"host": "cmp2", "block_migration": False}}),
         ({"away_from": "cmp1"}, {"os-migrateLive": {"host": None, "block_migration": "auto"}}),
+        ({"host": "cmp2", "away_from": "cmp1"}, {"os-migrateLive": {"host": "cmp2", "block_migration": "auto"}}),
         ({"host": "cmp2", "kind": "cold", "after_cold": "leave"}, {"migrate": {"host": "cmp2"}}),
     ],
 )
@@ -168,6 +169,73 @@ def test_one_that_fails_leaves_the_server_and_tells_why(nova):
 def test_one_without_a_record_tells_why(nova):
     nova.moving.script["live"] = None
     assert "no migration: live_migrate_instance: No valid host" in run(nova, host="cmp2")["found"]
+
+
+NO_HOST = ("conductor_live_migrate_instance", "No valid host was found. ")
+NOT_SHARED = (
+    "cmp1 is not on shared storage: Shared storage live-migration requires either shared storage or boot-from-volume "
+    "with no local disks."
+)
+IS_SHARED = "cmp1 is not on local storage: Block migration can not be used with shared storage."
+NO_CPU = "Migration pre-check error: Unacceptable CPU info: CPU doesn't have compatibility.\n\n0\n\nRefer to"
+CHECKED = [
+    ("compute_pre_live_migration", None),
+    ("compute_live_migration", None),
+    ("compute_check_can_live_migrate_source", None),
+    ("compute_check_can_live_migrate_destination", None),
+    ("conductor_live_migrate_instance", None),
+]
+NO_SSH = (
+    "Resize error: not able to execute ssh command: Unexpected error while running command.\n"
+    "Command: ssh -o BatchMode=yes 10.0.0.12 mkdir -p /var/lib/nova/instances/16fe8c23\nExit code: 255\nStdout: ''\n"
+    "Stderr: 'nova@10.0.0.12: Permission denied (publickey).\\r\\n'"
+)
+
+
+@pytest.mark.parametrize(
+    ("noted", "options", "found", "remedy"),
+    [
+        (
+            [
+                ("compute_check_can_live_migrate_source", NOT_SHARED),
+                ("compute_check_can_live_migrate_destination", NOT_SHARED),
+                NO_HOST,
+            ],
+            {"storage": "shared"},
+            f"error: check_can_live_migrate_source: {NOT_SHARED}; live_migrate_instance: No valid host was found.",
+            "leave storage=shared out",
+        ),
+        (
+            [("compute_check_can_live_migrate_source", IS_SHARED), NO_HOST],
+            {"storage": "block"},
+            "can not be used with shared storage",
+            "leave storage=block out",
+        ),
+        (
+            [
+                ("compute_check_can_live_migrate_destination", NO_CPU),
+                NO_HOST,
+            ],
+            {},
+            "Unacceptable CPU info: CPU doesn't have compatibility. 0 Refer to; live_migrate_instance",
+            "Choose a host whose processor",
+        ),
+        ([NO_HOST], {}, "error: live_migrate_instance: No valid host was found.", "hypervisor_info"),
+        (CHECKED, {}, "Nova gives no reason; its checks had passed, and libvirt broke it off", "log on cmp1 has what"),
+        (
+            [("compute_resize_instance", NO_SSH), ("conductor_migrate_server", None)],
+            {"kind": "cold"},
+            "error: resize_instance: Resize error: not able to execute ssh command",
+            "nova of cmp1 can log in to cmp2",
+        ),
+    ],
+)
+def test_what_nova_found_is_told_with_its_cause_first_and_what_to_do(nova, noted, options, found, remedy):
+    nova.moving.script |= {"live": moving_nova.LIVE_FAILS, "cold": moving_nova.COLD_FAILS}
+    nova.moving.noted = noted
+    done = run(nova, host="cmp2", **options)
+    assert done["failed"] and found in done["found"] and "\n" not in done["found"]
+    assert remedy in done["remedy"] and "The server is ACTIVE on cmp1." in done["remedy"]
 
 
 def test_a_record_that_nova_takes_for_failed_and_corrects_is_a_success(nova):
@@ -394,6 +462,7 @@ def test_to_be_migrated_it_needs_to_know_where(nova):
         ({}, {"host": "cmp3"}, "disabled and up"),
         ({}, {"host": "cmp4"}, "enabled and down"),
         ({}, {"host": "cmp9"}, "runs on cmp1, cmp2, cmp3, cmp4"),
+        ({}, {"host": "cmp1", "away_from": "cmp1"}, "both as host and as away_from"),
         ({}, {"host": "cmp2", "server": "web"}, "no server of that name"),
         ({}, {"host": "cmp2", "server": UUID.replace("1", "2")}, "no server of that UUID"),
     ],
