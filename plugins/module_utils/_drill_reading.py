@@ -33,19 +33,20 @@ def unknown(thing: str, word: object, kind: str, known: Iterable[str]) -> Lifebo
 
 
 class Fields:
-    """The mapping ``value`` found in ``source`` (a file's path) under ``key`` (dotted, empty at the top)."""
+    """The mapping ``value`` found in ``source``, a file's path or as ``kind`` says, under ``key`` (dotted)."""
 
-    def __init__(self, source: str, value: object, key: str = "") -> None:
+    def __init__(self, source: str, value: object, key: str = "", kind: str = "drill file") -> None:
         self._source = source
+        self._kind = kind
         self._key = key
         if not isinstance(value, dict):
-            raise LifeboatError(self.place(""), repr(value), "a mapping of keys to values", "Correct the file.")
+            raise LifeboatError(self.place(""), repr(value), "a mapping of keys to values", f"Correct the {kind}.")
         self._values: dict[object, object] = value
 
     def place(self, key: str) -> str:
         """How errors name ``key`` of this mapping."""
         path = ".".join(part for part in (self._key, key) if part)
-        return f"drill file {self._source}" + (f", key {path}" if path else "")
+        return f"{self._kind} {self._source}" + (f", key {path}" if path else "")
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
@@ -74,7 +75,7 @@ class Fields:
     def inner(self, key: str) -> Fields:
         """The mapping under ``key``; an absent or empty one has no keys."""
         value = self._values.get(key)
-        return Fields(self._source, {} if value is None else value, f"{self._key}.{key}".lstrip("."))
+        return Fields(self._source, {} if value is None else value, f"{self._key}.{key}".lstrip("."), self._kind)
 
     def text(self, key: str) -> str:
         """Text that is not empty."""

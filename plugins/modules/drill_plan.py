@@ -44,6 +44,12 @@ options:
         C(pick=queue_leader). Without it there must be only one queue.
     type: dict
     default: {}
+  prerequisites:
+    description:
+      - What a migration needs, by name, in the form of the variable C(drill_prerequisites) of the role
+        C(lifeboat.cloud.drill), and validated. A drill may name only these in C(move.without).
+      - Without it any name will do.
+    type: dict
   drill:
     description: Name of the drill to plan.
     type: str
@@ -149,6 +155,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.yaml import HAS_YAML
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_catalogue import load, named, select
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_plan import make_plan
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_prerequisites import refuse_wrong
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._victims import Surroundings
 
@@ -170,6 +177,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     parameters = module.params
     known = parameters["known_probes"] or list(parameters["probes"]) or None
     catalogue = load([Path(directory) for directory in parameters["catalogue"]], known)
+    if parameters["prerequisites"] is not None:
+        refuse_wrong(parameters["prerequisites"], catalogue)
     result: dict[str, t.Any] = {
         "changed": False,
         "drills": [drill.as_mapping() for drill in select(catalogue, parameters["wanted"])],
@@ -193,6 +202,7 @@ def main() -> None:
             "wanted": {"type": "str", "default": "all"},
             "known_probes": {"type": "list", "elements": "str", "default": []},
             "probes": {"type": "dict", "default": {}},
+            "prerequisites": {"type": "dict"},
             "drill": {"type": "str"},
             "facts": {"type": "dict"},
             "settings": {"type": "dict"},

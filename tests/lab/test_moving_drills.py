@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import time
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from standing_lab import ROOT, ansible, connected, drill, play
+from standing_lab import DRILL_TIMEOUT_S, ROOT, ansible, connected, drill, module, play
 
 SABOTAGE = Path(__file__).parent / "sabotage"
 MOVING = ROOT / "roles/drill/files/moving"
@@ -50,6 +54,15 @@ def rehearse(name: str, *arguments: str, **variables: object) -> tuple[str, str]
     return str(entry["verdict"]), " ".join(reasons)
 
 
+def with_other_values(directory: Path, name: str, fault: dict[str, object] | None = None, **move: object) -> None:
+    """Make the directory a catalogue of that drill, whose move or fault has other values."""
+    wanted = yaml.safe_load((MOVING / f"{name}.yml").read_text(encoding="utf-8"))
+    wanted["move"] |= move
+    if fault:
+        wanted["fault"] |= fault
+    (directory / f"{name}.yml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
+
+
 @pytest.fixture
 def altered(tmp_path: Path) -> t.Callable[..., tuple[str, str]]:
     """Rehearses a drill whose move or fault has other values."""
@@ -57,11 +70,7 @@ def altered(tmp_path: Path) -> t.Callable[..., tuple[str, str]]:
     def run(
         name: str, fault: dict[str, object] | None = None, before_fault: str = "", **move: object
     ) -> tuple[str, str]:
-        wanted = yaml.safe_load((MOVING / f"{name}.yml").read_text(encoding="utf-8"))
-        wanted["move"] |= move
-        if fault:
-            wanted["fault"] |= fault
-        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
+        with_other_values(tmp_path, name, fault, **move)
         return rehearse(name, drill_catalogue=[str(tmp_path)], drill_before_fault=before_fault)
 
     return run
@@ -185,9 +194,60 @@ def test_a_host_that_takes_no_more_servers(altered: t.Callable[..., tuple[str, s
     assert verdict == "failed" and "had to go to" in reasons
 
 
-def test_a_migration_that_lacks_nothing_is_not_refused() -> None:
-    allowed = {"rights": {"cloud": "admin", "expected": "403"}}
-    defaults = yaml.safe_load((ROOT / "roles/drill/defaults/main.yml").read_text(encoding="utf-8"))
-    verdict, reasons = rehearse("migration_refused", drill_prerequisites=defaults["drill_prerequisites"] | allowed)
-    assert verdict == "failed"
-    assert "Without rights the migration was not refused" in reasons and "had to stay on" in reasons
+# Of each way to take something away: the same request, of which nothing is taken away.
+WHOLE: dict[str, dict[str, object]] = {
+    "rights": {"cloud": "admin"},
+    "other_destination": {"host": "destination", "away_from": "source"},
+    "room": {"claimed": []},
+    "running_server": {"stopped": True, "kind": "cold"},
+    "storage": {"settings": {"libvirt": {"disk_cachemodes": "file=none"}}},
+    "tls": {"hidden": [], "logged": True},
+    "keys": {"kind": "cold"},
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_migration_that_lacks_nothing_is_not_refused(name: str, tmp_path: Path) -> None:
+    with_other_values(tmp_path, "migration_refused", without=[name])
+    needed = {name: {**WHOLE[name], "expected": "nothing"}}
+    verdict, reasons = rehearse("migration_refused", drill_catalogue=[str(tmp_path)], drill_prerequisites=needed)
+    assert verdict == "failed" and f"Without {name} the migration was not refused" in reasons
+    # What is stopped and moved is not what the drill watches.
+    assert ("had to stay on" in reasons) == (name != "running_server")
+
+
+def test_what_a_killed_drill_has_taken_is_given_back(tmp_path: Path) -> None:
+    with_other_values(tmp_path, "migration_refused", without=["tls"])
+    note, certificate = ROOT / ".lab/drill-taken.json", "/etc/pki/qemu/server-cert.pem"
+    variables = json.dumps({"drill": "migration_refused", "drill_catalogue": [str(tmp_path)]})
+    command = ["ansible-playbook", "lifeboat.cloud.drill", *BUSY, "-e", variables]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as run:
+        try:
+            host = ""
+            end = time.monotonic() + DRILL_TIMEOUT_S
+            while not (host and there(host, f"{certificate}.taken-by-drill")):
+                assert run.poll() is None and time.monotonic() < end, f"nothing was hidden, note of {host or 'no host'}"
+                host = json.loads(note.read_text(encoding="utf-8"))["host"] if note.exists() else ""
+                time.sleep(0.2)
+        finally:
+            os.killpg(run.pid, signal.SIGKILL)
+    assert not there(host, certificate)
+    await_rest()
+    entry = drill("live_to_named_host", *BUSY)
+    assert entry["verdict"] == "passed", entry["reasons"]
+    assert there(host, certificate) and not note.exists()
+
+
+def await_rest() -> None:
+    """Until Nova does nothing with the drills' servers, whatever a killed run had asked for."""
+    end = time.monotonic() + 180
+    with connected("admin") as cloud:
+        while busy := [
+            each.name for each in cloud.compute.servers(all_projects=True, name="drill-") if each.task_state
+        ]:
+            assert time.monotonic() < end, f"Nova is still busy with {busy}"
+            time.sleep(1)
+
+
+def there(host: str, path: str) -> bool:
+    return bool(module(host, "ansible.builtin.stat", path=path)["stat"]["exists"])

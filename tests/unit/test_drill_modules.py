@@ -9,6 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.lifeboat.cloud.plugins.modules import drill_plan, drill_report, drill_verdict
 from ansible_collections.lifeboat.cloud.tests.unit.report_samples import RUN, Entry
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
@@ -26,6 +27,16 @@ recovery: {within: 1min}
 limit: {formula: galera_member_loss, probe: database_ledger}
 audits: [no_core_dump]
 """
+REFUSED = """
+name: refused
+says: A migration is refused.
+tags: [moving]
+move: {ends: stayed, without: [rights]}
+probes: {guest_counter: {bound: {lost: 0}}}
+hold: 4s
+recovery: {within: 1min}
+"""
+ROLE = Path(__file__).parents[2] / "roles/drill"
 DATABASE = {"suspect_timeout_s": 1.0, "join_retrans_period_s": 0.1, "inactive_check_period_s": 0.1}
 # The instants of the entry's probe, whose slices begin and end here.
 PROBED, INJECTED, HEALED, OVER = 1795256110.0, 1795256112.0, 1795256116.0, 1795256118.0
@@ -106,6 +117,55 @@ def test_a_slip_is_answered_with_what_was_meant(catalogue: Path, options: Result
     failed = plan(catalogue, **options)
     assert failed["failed"] and failed["remedy"]
     assert failed["thing"].startswith(thing) and said in failed["msg"]
+
+
+NEEDED = {"rights": {"cloud": "demo", "expected": "403"}}
+
+
+@pytest.mark.parametrize(
+    ("prerequisites", "thing", "said"),
+    [
+        ({"tls": NEEDED["rights"]}, "drill refused", "found 'rights'"),
+        ({"right": NEEDED["rights"]}, "drill refused", "Did you mean right?"),
+        (
+            {**NEEDED, "tls": {"hiden": ["/a"], "expected": "a"}},
+            "variable drill_prerequisites, key tls.hiden",
+            "hidden",
+        ),
+        ({**NEEDED, "tls": {"hidden": ["a.pem"], "expected": "a"}}, "variable drill_prerequisites", "absolute paths"),
+        ({**NEEDED, "tls": {"hidden": ["/a.pem"]}}, "variable drill_prerequisites", "Add the key expected"),
+        ({**NEEDED, "tls": ["/a.pem"]}, "variable drill_prerequisites, key tls", "Correct the variable."),
+        ({**NEEDED, "keys": {"kind": "warm", "expected": "a"}}, "variable drill_prerequisites", "kind of migration"),
+        ({**NEEDED, "disk": {"storage": "tape", "expected": "a"}}, "variable drill_prerequisites", "way of the disks"),
+        ({**NEEDED, "off": {"stopped": "yes", "expected": "a"}}, "variable drill_prerequisites", "true or false"),
+        ({**NEEDED, "up": {"service": {"up": True}, "expected": "a"}}, "variable drill_prerequisites", "service.up"),
+        (
+            {**NEEDED, "disk": {"settings": {"libvirt": {"images_type": ["a"]}}, "expected": "a"}},
+            "variable drill_prerequisites, key disk.settings.libvirt.images_type",
+            "a word or a number",
+        ),
+        (
+            {**NEEDED, "disk": {"settings": {"libvirt": {"images_type": 'a"\nb'}}, "expected": "a"}},
+            "variable drill_prerequisites, key disk.settings.libvirt.images_type",
+            "without quotes",
+        ),
+    ],
+)
+def test_a_prerequisite_has_its_form_and_a_drill_names_no_other(
+    tmp_path: Path, prerequisites: Result, thing: str, said: str
+) -> None:
+    (tmp_path / "refused.yml").write_text(REFUSED)
+    assert [drill["name"] for drill in plan(tmp_path, prerequisites=NEEDED)["drills"]] == ["refused"]
+    failed = plan(tmp_path, prerequisites=prerequisites)
+    assert failed["failed"] and failed["thing"].startswith(thing) and said in failed["msg"]
+
+
+def test_the_prerequisites_of_the_role_are_those_of_its_drill() -> None:
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))["drill_prerequisites"]
+    # What only Ansible knows.
+    defaults["storage"]["storage"] = "shared"
+    [drill] = plan(ROLE / "files/moving", wanted="migration_refused", prerequisites=defaults)["drills"]
+    assert drill["move"]["without"] == list(defaults)
 
 
 def test_a_drill_is_not_planned_without_facts_and_settings(catalogue: Path) -> None:
