@@ -305,7 +305,7 @@ def test_an_abort_of_another_migration_is_no_reason(nova, began):
     nova.moving.script["live"] = moving_nova.LIVE_ABORTED_AS_FAILED
     nova.moving.created = lambda _number: moving_nova.FIRST + timedelta(seconds=2)
     done = run(nova, host="cmp2")
-    assert done["found"] == "a migration that is failed: Nova gives no reason"
+    assert done["found"].startswith("a migration that is failed: Nova gives no reason")
 
 
 ENDS = [
