@@ -9,8 +9,10 @@ import contextlib
 import io
 import json
 import typing as t
+from unittest import mock
 
 import pytest
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 
@@ -20,6 +22,8 @@ def run_module(main: t.Callable[[], None], check: bool = False, **arguments: t.A
     settings = {"_ansible_check_mode": check, "_ansible_diff": True}
     with (
         patch_module_args({**arguments, **settings}),
+        # A module has a process of its own, and no warnings of another one.
+        mock.patch.object(warnings, "_global_warnings", type(warnings._global_warnings)()),
         contextlib.redirect_stdout(printed),
         pytest.raises(SystemExit) as ended,
     ):

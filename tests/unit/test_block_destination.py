@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import random
 import subprocess
-import sys
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _block_copy, _qemu_source
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _block_copy
 from ansible_collections.lifeboat.cloud.plugins.module_utils._block_copy import BLOCK_SIZE
 from ansible_collections.lifeboat.cloud.plugins.module_utils._block_destination import (
     BlockDestination,
@@ -29,18 +27,16 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import whole_file
 from ansible_collections.lifeboat.cloud.plugins.modules import disk_import
+from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import load_libnbd
 from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import MIB, SIZE, make_image, make_raw
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
-_DEBIANS_LIBRARIES = "/usr/lib/python3/dist-packages"
 _SPARE = 8 * MIB
 
 
 @pytest.fixture(autouse=True)
 def libnbd(monkeypatch: pytest.MonkeyPatch) -> None:
-    """libnbd comes with the system and not from PyPI."""
-    monkeypatch.setattr(sys, "path", [*sys.path, _DEBIANS_LIBRARIES])
-    monkeypatch.setattr(_qemu_source, "nbd", importlib.import_module("nbd"), raising=False)
+    load_libnbd()
     monkeypatch.setattr(disk_import, "NBD_IMPORT_ERROR", None)
 
 

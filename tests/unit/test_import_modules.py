@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import datetime
-import importlib
 import json
-import sys
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _qemu_source, _rbd_client, _rbd_destination
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _rbd_client, _rbd_destination
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import DiskImage, inspect
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import (
     Destination,
@@ -26,19 +24,17 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import w
 from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import Disk, Interface, Machine
 from ansible_collections.lifeboat.cloud.plugins.module_utils._machine_needs import needs_of
 from ansible_collections.lifeboat.cloud.plugins.modules import disk_import, foreign_machine_info
+from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import load_libnbd
 from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import SIZE, make_image, make_raw
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
-_DEBIANS_LIBRARIES = "/usr/lib/python3/dist-packages"
 MIB = "byte * 2^20"
 
 
 @pytest.fixture(autouse=True)
 def libnbd(monkeypatch: pytest.MonkeyPatch) -> None:
-    """libnbd comes with the system and not from PyPI."""
-    monkeypatch.setattr(sys, "path", [*sys.path, _DEBIANS_LIBRARIES])
-    monkeypatch.setattr(_qemu_source, "nbd", importlib.import_module("nbd"), raising=False)
+    load_libnbd()
     monkeypatch.setattr(disk_import, "NBD_IMPORT_ERROR", None)
 
 
