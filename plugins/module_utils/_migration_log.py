@@ -33,6 +33,8 @@ _FINISHED = re.compile(r"Migrating instance to (\S+) finished successfully")
 _PREPARED = re.compile(r"Took ([\d.]+) seconds for pre_live_migration on destination host (\S+?)\.?$")
 _MOVED = re.compile(r"the instance\s*has moved from host (\S+) to host (\S+)")
 _FAILED = re.compile(r"Live Migration failure|Migration operation (?:has aborted|was cancelled)|migration failed", re.I)
+# For so many seconds Nova, which looks twice a second, may go on to tell of a migration that libvirt has ended.
+_LATE_S = 5.0
 # The only sign in its source's log that a server was shut down to be moved, and not stopped or deleted.
 _COLD = re.compile(r"task_state resize_migrat")
 # Seen in migrations that went well; everything else that is warned of deserves a look.
@@ -80,7 +82,7 @@ class Migration:
     preparation_s: float | None = None
     processed_bytes: int | None = None
     total_bytes: int | None = None
-    failed: bool = False
+    failed_at: datetime | None = None
     warnings: list[Warned] = field(default_factory=list)
 
     def mark(self, name: str, time: datetime) -> None:
@@ -95,7 +97,7 @@ class Migration:
 
     @property
     def outcome(self) -> str:
-        if self.failed:
+        if self.failed_at is not None:
             return "failed"
         ends = {"source": "finished" if self.kind == "live" else "destroyed", "destination": "resumed"}
         return "finished" if ends[self.side] in self.marks else "unfinished"
@@ -165,6 +167,9 @@ class _Reader:
     def _begin(self, entry: Entry) -> None:
         instance = t.cast("str", entry.instance)
         current = self._open.get(instance)
+        if current and current.failed_at and (entry.time - current.failed_at).total_seconds() > _LATE_S:
+            del self._open[instance]
+            current = None
         prepared, cold = _PREPARED.search(entry.message), _SHUTDOWN.search(entry.message)
         if prepared:
             self._take(Migration(instance, "live", "source", preparation_s=float(prepared[1]), destination=prepared[2]))
@@ -178,6 +183,17 @@ class _Reader:
         self._all.append(migration)
 
     def _source(self, current: Migration, entry: Entry) -> None:
+        message = entry.message
+        if current.failed_at is None:
+            self._mark(current, entry)
+        if _COLD.search(message):
+            current.mark("cold", entry.time)
+        if entry.level in _WARNED:
+            current.warnings.append(warned(entry))
+        if _FAILED.search(message):
+            current.failed_at = current.failed_at or entry.time
+
+    def _mark(self, current: Migration, entry: Entry) -> None:
         message = entry.message
         if progress := _PROGRESS.search(message):
             current.mark("began", entry.time)
@@ -194,13 +210,6 @@ class _Reader:
             current.mark("finished", entry.time)
             current.destination = finished[1]
             del self._open[current.instance]
-        if _COLD.search(message):
-            current.mark("cold", entry.time)
-        if entry.level in _WARNED:
-            current.warnings.append(warned(entry))
-        if _FAILED.search(message):
-            current.failed = True
-            self._open.pop(current.instance, None)
 
     def _destination(self, entry: Entry) -> None:
         instance = t.cast("str", entry.instance)

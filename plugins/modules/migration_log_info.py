@@ -131,7 +131,7 @@ def read(path: str) -> list[Migration]:
 def shown(migration: Migration) -> dict[str, t.Any]:
     """The migration as it is returned."""
     told = dataclasses.asdict(migration)
-    del told["failed"], told["shutdown_s"], told["preparation_s"]
+    del told["failed_at"], told["shutdown_s"], told["preparation_s"]
     told["marks"] = {name: time.isoformat(sep=" ") for name, time in migration.marks.items()}
     return {**told, "outcome": migration.outcome, "phases": migration.phases()}
 

@@ -115,6 +115,16 @@ def test_a_failure_is_told_and_its_error_is_kept_in_full() -> None:
     assert "paused" not in one.marks
 
 
+def test_what_nova_says_late_of_a_failure_is_no_migration_of_its_own() -> None:
+    running = "Migration running for 1 secs, memory 100% remaining (bytes processed=0, remaining=0, total=0)"
+    errors = ["Live Migration failure: Unable to access credentials", "Migration operation has aborted"]
+    log = [line(1, errors[0], "ERROR"), line(2, running), line(2, errors[1], "ERROR"), line(20, running)]
+    begun = line(0, "Took 9.55 seconds for pre_live_migration on destination host cmp1.", logger="nova.compute.manager")
+    failed, again = migrations(entries([begun, *log]))
+    assert [each.message for each in failed.warnings] == errors and failed.outcome == "failed"
+    assert (failed.processed_bytes, again.outcome, again.warnings) == (None, "unfinished", [])
+
+
 def test_two_migrations_of_one_server_are_two() -> None:
     log = [
         line(1, "Migration running for 0 secs, memory 100% remaining (bytes processed=0, remaining=0, total=0)"),
