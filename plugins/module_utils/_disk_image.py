@@ -97,6 +97,12 @@ def inspect(
     return _inspect(part, claimed, thing, _LONGEST_CHAIN if allow_backing else 0, is_running)
 
 
+def data_size(image: DiskImage, thing: str) -> int:
+    """About how many bytes of the disk have been written: those of a copy in qcow2, which leaves the others out."""
+    measure = [*_CHECK_LIMITS, "qemu-img", "measure", "-O", "qcow2"]
+    return int(json.loads(_asked(measure, image.options, _CHECK_TIMEOUT_S, thing))["required"])
+
+
 def _inspect(part: FilePart, claimed: str | None, thing: str, chain: int, is_running: bool) -> DiskImage:
     form = _checked_format(part, claimed, thing)
     files = _extent_files(part, thing) if form == "vmdk" else ()
@@ -184,5 +190,6 @@ def _asked(command: list[str], options: Json, timeout_s: float, thing: str) -> s
         # qemu-img check ends so when clusters are allocated that nothing uses, which harms nobody.
         if error.found.startswith("exit status 3:"):
             return ""
+        asked = command[command.index("qemu-img") + 1]
         remedy = "If it is damaged or cut off, fetch or export it again."
-        raise LifeboatError(thing, f"{command[-1]} of qemu-img: {error.found}", "a whole image", remedy) from error
+        raise LifeboatError(thing, f"{asked} of qemu-img: {error.found}", "a whole image", remedy) from error

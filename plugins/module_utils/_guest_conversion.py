@@ -16,13 +16,16 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import typing as t
 from dataclasses import dataclass
+from hashlib import sha256
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_lock import open_alone
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import foreign_network
+from ansible_collections.lifeboat.cloud.plugins.module_utils._stop_signals import StopSignals
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,10 +34,11 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import Disk, Machine
 
 Json = dict[str, t.Any]
-KVM = "/dev/kvm"
 _RECEIPT = ".lifeboat-conversion.json"
 _LAST_BYTES = 2000
 _SMALLEST_MEMORY = 512 * 2**20
+# How long a signal to stop may go unnoticed.
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,11 @@ class Conversion:
 
     @property
     def scratch(self) -> str:
-        """Where virt-v2v has what it needs for itself, of which it removes nothing when it is killed."""
-        return f"{self.place}.lifeboat-scratch"
+        """Where virt-v2v has what it needs for itself, of which it removes nothing when it is killed.
+
+        It has sockets there, of which the path must be short.
+        """
+        return os.path.join(self.directory, f".{sha256(self.name.encode()).hexdigest()[:8]}.v2v")
 
     @property
     def log(self) -> str:
@@ -103,28 +110,22 @@ def earlier(conversion: Conversion) -> bool:
     return True
 
 
-def check(conversion: Conversion) -> None:
-    """LifeboatError when it cannot be converted here."""
-    if shutil.which("virt-v2v") is None:
-        raise LifeboatError("virt-v2v", "no such program", "one", "Install the package virt-v2v.")
-    if not os.access(KVM, os.R_OK | os.W_OK) and not conversion.slow:
-        remedy = "Use a host that has it, or do without, which takes many times as long, with slow=true."
-        raise LifeboatError(conversion.thing, f"no {KVM}", "a host with KVM", remedy)
-
-
 def convert(conversion: Conversion, given: Sequence[str], lock: t.IO[bytes]) -> None:
     """Run virt-v2v with what it is ``given`` as the source. LifeboatError leaves nothing but its log."""
     partial = f"{conversion.place}.lifeboat-partial"
-    for made in (partial, conversion.scratch):
-        shutil.rmtree(made, ignore_errors=True)
-        os.makedirs(made, mode=0o700)
-    try:
-        _run(conversion, [*given, "-o", "local", "-os", partial, "-of", "raw", "-on", conversion.name], lock)
-        _settle(conversion, partial)
-        os.rename(partial, conversion.place)
-    finally:
-        for made in (partial, conversion.scratch):
-            shutil.rmtree(made, ignore_errors=True)
+    # Whoever stops it shall find nothing half-made either.
+    with StopSignals() as signals:
+        try:
+            for made in (partial, conversion.scratch):
+                shutil.rmtree(made, ignore_errors=True)
+                os.makedirs(made, mode=0o700)
+            arguments = [*given, "-o", "local", "-os", partial, "-of", "raw", "-on", conversion.name]
+            _run(conversion, arguments, lock, signals)
+            _settle(conversion, partial)
+            os.rename(partial, conversion.place)
+        finally:
+            for made in (partial, conversion.scratch):
+                shutil.rmtree(made, ignore_errors=True)
 
 
 def _settle(conversion: Conversion, partial: str) -> None:
@@ -141,7 +142,7 @@ def _settle(conversion: Conversion, partial: str) -> None:
         json.dump({"source": conversion.source, "states": conversion.states}, file)
 
 
-def _run(conversion: Conversion, arguments: Sequence[str], lock: t.IO[bytes]) -> None:
+def _run(conversion: Conversion, arguments: Sequence[str], lock: t.IO[bytes], signals: StopSignals) -> None:
     environment = {**os.environ, "LIBGUESTFS_BACKEND": "direct", "LANG": "C", "TMPDIR": conversion.scratch}
     # Its overlays on the source may become as large as what it changes.
     environment |= {"VIRT_V2V_TMPDIR": conversion.scratch, "LIBGUESTFS_CACHEDIR": "/var/tmp"}
@@ -159,14 +160,25 @@ def _run(conversion: Conversion, arguments: Sequence[str], lock: t.IO[bytes]) ->
             pass_fds=(lock.fileno(),),
         )
         try:
-            status = process.wait(conversion.timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise _failed(conversion, f"no end within {conversion.timeout_s:g} s") from error
+            status = _status(conversion, process, signals)
         finally:
             # With it go its virtual machine and its servers of disks.
             _end(process)
     if status != 0:
         raise _failed(conversion, f"exit status {status}")
+
+
+def _status(conversion: Conversion, process: subprocess.Popen[bytes], signals: StopSignals) -> int:
+    """The exit status. LifeboatError when it takes too long, or is to stop."""
+    end = time.monotonic() + conversion.timeout_s
+    while True:
+        try:
+            return process.wait(min(_LOOK_S, max(0.0, end - time.monotonic())))
+        except subprocess.TimeoutExpired as error:
+            if signals.seen():
+                raise _failed(conversion, "a signal to stop") from error
+            if time.monotonic() >= end:
+                raise _failed(conversion, f"no end within {conversion.timeout_s:g} s") from error
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -97,11 +97,11 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._foreign_machine im
 from ansible_collections.lifeboat.cloud.plugins.module_utils._guest_conversion import (
     Conversion,
     alone,
-    check,
     convert,
     domain_xml,
     earlier,
 )
+from ansible_collections.lifeboat.cloud.plugins.module_utils._guest_conversion_checks import check
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._qemu_lock import is_written
 
@@ -147,7 +147,7 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
     result = {"changed": False, "actions": [], "path": conversion.description, "log": conversion.log}
     if earlier(conversion):
         return result
-    check(conversion)
+    check(conversion, images)
     if not module.check_mode:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         with alone(conversion) as lock, tempfile.TemporaryDirectory() as place:

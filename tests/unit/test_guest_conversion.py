@@ -11,11 +11,12 @@ import select
 import signal
 import subprocess
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _guest_conversion
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _guest_conversion, _guest_conversion_checks
+from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import DiskImage
 from ansible_collections.lifeboat.cloud.plugins.modules import foreign_machine_info, guest_conversion
 from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import SIZE, make_image, make_raw
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
@@ -51,11 +52,18 @@ class Tool:
         self.guest = directory / "101.conf"
         self.guest.write_text(GUEST)
         self.kvm.touch()
+        self.kernel = directory / "vmlinuz-6"
+        self.kernel.touch()
+        self.program("nbdkit", "exit 0")
+        self.program("qemu-system-x86_64", f'echo "$@" >{directory}/qemu')
         self.acts("echo converting")
 
     def acts(self, act: str) -> None:
-        program = self.directory / "bin/virt-v2v"
-        program.write_text(PRETEND.format(calls=self.calls, act=act))
+        self.program("virt-v2v", PRETEND.format(calls=self.calls, act=act))
+
+    def program(self, name: str, text: str) -> None:
+        program = self.directory / "bin" / name
+        program.write_text(text if text.startswith("#!") else f"#!/bin/sh\n{text}\n")
         program.chmod(0o755)
 
     def run(self, check: bool = False, **arguments: t.Any) -> dict[str, t.Any]:
@@ -71,7 +79,10 @@ class Tool:
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
     made = Tool(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    monkeypatch.setattr(_guest_conversion, "KVM", str(made.kvm))
+    monkeypatch.setattr(_guest_conversion_checks, "KVM", str(made.kvm))
+    monkeypatch.setattr(_guest_conversion_checks, "KERNELS", (f"{tmp_path}/vmlinu?-*",))
+    for name in ("SUPERMIN_KERNEL", "LIBGUESTFS_PATH"):
+        monkeypatch.delenv(name, raising=False)
     return made
 
 
@@ -133,6 +144,69 @@ def test_without_kvm_it_has_to_be_allowed(tool: Tool) -> None:
     assert tool.run(slow=True)["changed"] and "force_tcg" in tool.calls.read_text()
 
 
+def test_a_kvm_that_runs_no_kernel_is_noticed_before(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_guest_conversion_checks, "_KERNEL_TIMEOUT_S", 0.2)
+    tool.program("qemu-system-x86_64", "exec sleep 60")
+    assert f"a KVM that does not run {tool.kernel}: no end within 0.2 s" in tool.run(check=True)["msg"]
+    assert tool.run()["found"].startswith("a KVM that does not run") and tool.left() == []
+    assert tool.run(check=True, slow=True)["changed"]
+
+
+def test_the_kernel_that_is_tried_is_the_newest_or_the_one_told(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tool.directory / "vmlinuz-7").touch()
+    told, asked = str(tool.directory / "other"), tool.directory / "qemu"
+    tool.run(check=True)
+    assert "-accel kvm -cpu max" in asked.read_text() and f"-kernel {tool.directory}/vmlinuz-7 " in asked.read_text()
+    monkeypatch.setenv("SUPERMIN_KERNEL", told)
+    tool.run(check=True)
+    assert f"-kernel {told} " in asked.read_text()
+    asked.unlink()
+    monkeypatch.setenv("LIBGUESTFS_PATH", "/srv/appliance")
+    assert tool.run(check=True)["changed"] and not asked.exists()
+
+
+def test_what_it_lacks_is_named_with_its_package(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool.kernel.unlink()
+    for check in (True, False):
+        assert "Install the package linux-image-amd64" in tool.run(check=check, slow=True)["msg"]
+    monkeypatch.setenv("PATH", str(tool.directory / "bin"))
+    (tool.directory / "bin/qemu-img").symlink_to("/usr/bin/qemu-img")
+    for name in ("prlimit", "sh"):
+        (tool.directory / "bin" / name).symlink_to(f"/usr/bin/{name}")
+    (tool.directory / "bin/nbdkit").unlink()
+    assert "nbdkit: found no such program" in tool.run(check=True)["msg"]
+    assert tool.left() == []
+
+
+def test_the_data_of_all_disks_must_find_room(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = os.statvfs_result((4096, 4096, 1000, 500, 500, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _path: free)
+    failed = tool.run(check=True)
+    assert failed["found"] == f"{500 * 4096} bytes free in {tool.directory}"
+    assert int(failed["expected"].split(",")[0]) > 500 * 4096
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result((4096, 4096, 1, 1, 2**20, 0, 0, 0, 0, 255)))
+    assert tool.run(check=True)["changed"]
+
+
+def test_a_path_too_long_for_sockets_is_refused(tool: Tool) -> None:
+    failed = tool.run(check=True, dest=str(tool.directory / ("x" * 90)))
+    assert "at most 91, to have sockets in it" in failed["msg"]
+    # A long name is none.
+    tool.guest.write_text(GUEST.replace("web 1", "web" * 30))
+    assert tool.run(check=True)["changed"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_is_told_to_stop_leaves_nothing_half_made(tool: Tool, number: int) -> None:
+    tool.acts(f"echo half >$place/$name-sda; echo $$ >{tool.directory}/pid; kill -{number} $PPID; sleep 60 & wait")
+    failed = tool.run()
+    assert "a signal to stop; virt-v2v said:" in failed["msg"] and tool.left() == ["web-1.log"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tool.directory / "pid").read_text()), 0)
+    tool.acts("echo converting")
+    assert tool.run()["changed"]
+
+
 class Elsewhere:
     """A conversion in a process of its own, whose virt-v2v stands still until it is told to go on."""
 
@@ -165,7 +239,7 @@ def elsewhere(tool: Tool) -> Iterator[Elsewhere]:
     made.end()
 
 
-UNDER_WAY = ["web-1.lifeboat-lock", "web-1.lifeboat-partial", "web-1.lifeboat-scratch", "web-1.log"]
+UNDER_WAY = [".c4719afa.v2v", "web-1.lifeboat-lock", "web-1.lifeboat-partial", "web-1.log"]
 
 
 def test_a_conversion_under_way_is_left_alone_and_is_the_one_that_counts(tool: Tool, elsewhere: Elsewhere) -> None:
@@ -182,7 +256,7 @@ def test_virt_v2v_that_outlives_its_module_has_the_place_until_it_ends(tool: Too
     elsewhere.process.join(60)
     assert "a conversion under way" in tool.run()["msg"] and tool.left() == UNDER_WAY
     elsewhere.go_on()
-    lock = tool.directory / "out" / UNDER_WAY[0]
+    lock = tool.directory / "out" / UNDER_WAY[1]
     subprocess.run(["flock", "--wait", "60", lock, "true"], check=True, timeout=70)
     assert tool.run()["changed"] and tool.left() == ["web-1", "web-1.log"]
 
@@ -192,8 +266,8 @@ def test_what_another_run_has_converted_meanwhile_is_not_converted_again(
 ) -> None:
     checked = guest_conversion.check
 
-    def check_late(conversion: _guest_conversion.Conversion) -> None:
-        checked(conversion)
+    def check_late(conversion: _guest_conversion.Conversion, images: Mapping[str, DiskImage]) -> None:
+        checked(conversion, images)
         monkeypatch.setattr(guest_conversion, "check", checked)
         assert tool.run()["changed"]
 
