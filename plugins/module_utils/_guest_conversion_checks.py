@@ -28,9 +28,9 @@ _QEMU = "qemu-system-x86_64"
 _PROGRAMS = {"virt-v2v": "virt-v2v", "nbdkit": "nbdkit", "qemu-img": "qemu-utils", _QEMU: "qemu-system-x86"}
 # It takes 5 s without KVM.
 _KERNEL_TIMEOUT_S = 60.0
-# What a path of a Unix socket may have, and what virt-v2v puts behind its directory: /v2v.XXXXXX/in0.
+# What a path of a Unix socket may have, and what virt-v2v puts behind its directory: /v2v.XXXXXX/out99.
 _LONGEST_SOCKET = 107
-_SOCKET = 16
+_SOCKET = 18
 
 
 def check(conversion: Conversion, images: Mapping[str, DiskImage]) -> None:
@@ -71,7 +71,9 @@ def _check_kvm(thing: str, kernel: str | None) -> None:
     try:
         output_of([_QEMU, *machine, "-kernel", kernel, "-append", "panic=-1"], _KERNEL_TIMEOUT_S)
     except LifeboatError as error:
-        raise LifeboatError(thing, f"a KVM that does not run {kernel}: {error.found}", "one that does", remedy) from error
+        raise LifeboatError(
+            thing, f"a KVM that does not run {kernel}: {error.found}", "one that does", remedy
+        ) from error
 
 
 def _check_path(conversion: Conversion) -> None:

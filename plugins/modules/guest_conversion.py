@@ -15,7 +15,9 @@ description:
     the hypervisor that it comes from. M(lifeboat.cloud.foreign_machine_info) and M(lifeboat.cloud.disk_import) take the
     result as any other machine.
   - The source is only read. Its images are checked as M(lifeboat.cloud.foreign_machine_info) checks them, before
-    virt-v2v sees them. A conversion that fails leaves its log and nothing else.
+    virt-v2v sees them. A conversion that fails, or is stopped by SIGTERM or SIGINT, leaves its log and nothing else.
+  - virt-v2v works in a virtual machine with a kernel of this host, the one that E(SUPERMIN_KERNEL) names or the newest
+    in C(/boot). Whether KVM runs that is tried before, also in check mode, for at most a minute.
   - A second run recognises the source by the sizes, times and inodes of its files and does nothing. While a conversion
     to the same place is under way, also one of a play that has died, another is refused.
 extends_documentation_fragment: [lifeboat.cloud._attributes]
@@ -33,7 +35,7 @@ options:
   dest:
     description:
       - The directory in which the machine gets a directory of its name, and its log beside it. It needs room for the
-        data of all disks.
+        data of all disks, and a path of at most 75 bytes, as virt-v2v has sockets there.
     type: path
     required: true
   slow:
@@ -47,7 +49,8 @@ options:
     type: int
     default: 7200
 requirements:
-  - virt-v2v, nbdkit, qemu-img (package qemu-utils), and prlimit (package util-linux)
+  - virt-v2v, nbdkit, qemu-img (package qemu-utils), qemu-system-x86, and prlimit (package util-linux)
+  - A kernel in C(/boot), which containers have not (package linux-image-amd64)
 seealso:
   - module: lifeboat.cloud.foreign_machine_info
   - module: lifeboat.cloud.disk_import

@@ -95,7 +95,9 @@ def ansible(hosts: str, module: str, arguments: str) -> str:
     return done.stdout
 
 
-def module(place: str, short_name: str, check: bool = True, **arguments: object) -> dict[str, t.Any]:
+def module(
+    place: str, short_name: str, check: bool = True, timeout_s: float = PLAY_TIMEOUT_S, **arguments: object
+) -> dict[str, t.Any]:
     """The result of a module on a host; ``check`` as for ``play``. One of another collection needs its whole name."""
     whole_name = short_name if "." in short_name else f"lifeboat.cloud.{short_name}"
     done = subprocess.run(
@@ -109,7 +111,7 @@ def module(place: str, short_name: str, check: bool = True, **arguments: object)
         },
         capture_output=True,
         text=True,
-        timeout=PLAY_TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
     begins = done.stdout.find("{")
