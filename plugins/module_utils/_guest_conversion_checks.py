@@ -25,7 +25,14 @@ KVM = "/dev/kvm"
 # Where supermin looks, which makes virt-v2v's virtual machine.
 KERNELS = ("/boot/vmlinu?-*", "/lib/modules/*/vmlinuz")
 _QEMU = "qemu-system-x86_64"
-_PROGRAMS = {"virt-v2v": "virt-v2v", "nbdkit": "nbdkit", "qemu-img": "qemu-utils", _QEMU: "qemu-system-x86"}
+# Of these virt-v2v of Debian 12 only recommends some, and the one that copies is asked for at the very end.
+_PROGRAMS = {
+    "virt-v2v": "virt-v2v",
+    "nbdkit": "nbdkit",
+    "nbdcopy": "libnbd-bin",
+    "qemu-img": "qemu-utils",
+    _QEMU: "qemu-system-x86",
+}
 # It takes 5 s without KVM.
 _KERNEL_TIMEOUT_S = 60.0
 # What a path of a Unix socket may have, and what virt-v2v puts behind its directory: /v2v.XXXXXX/out99.

@@ -49,7 +49,8 @@ options:
     type: int
     default: 7200
 requirements:
-  - virt-v2v, nbdkit, qemu-img (package qemu-utils), qemu-system-x86, and prlimit (package util-linux)
+  - virt-v2v, nbdkit, nbdcopy (package libnbd-bin), qemu-img (package qemu-utils), qemu-system-x86, and prlimit (package
+    util-linux)
   - A kernel in C(/boot), which containers have not (package linux-image-amd64)
 seealso:
   - module: lifeboat.cloud.foreign_machine_info

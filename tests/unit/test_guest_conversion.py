@@ -54,7 +54,8 @@ class Tool:
         self.kvm.touch()
         self.kernel = directory / "vmlinuz-6"
         self.kernel.touch()
-        self.program("nbdkit", "exit 0")
+        for name in ("nbdkit", "nbdcopy"):
+            self.program(name, "exit 0")
         self.program("qemu-system-x86_64", f'echo "$@" >{directory}/qemu')
         self.acts("echo converting")
 
@@ -173,6 +174,8 @@ def test_what_it_lacks_is_named_with_its_package(tool: Tool, monkeypatch: pytest
     (tool.directory / "bin/qemu-img").symlink_to("/usr/bin/qemu-img")
     for name in ("prlimit", "sh"):
         (tool.directory / "bin" / name).symlink_to(f"/usr/bin/{name}")
+    (tool.directory / "bin/nbdcopy").unlink()
+    assert "Install the package libnbd-bin" in tool.run(check=True)["msg"]
     (tool.directory / "bin/nbdkit").unlink()
     assert "nbdkit: found no such program" in tool.run(check=True)["msg"]
     assert tool.left() == []
