@@ -186,7 +186,7 @@ def test_a_guest_of_vmware_gets_the_drivers_and_boots_from_virtio(place: Place) 
 
     found = module("localhost", "foreign_machine_info", path=done["path"], virtio=True)
     [disk] = found["disks"]
-    assert (found["name"], disk["bus"], disk["size"]) == ("web1", "virtio", place.disk.stat().st_size)
+    assert (found["machine"]["name"], disk["bus"], disk["size"]) == ("web1", "virtio", place.disk.stat().st_size)
     path = Path(disk["path"])
     assert path.parent == place.dest / "web1" and path.stat().st_blocks * 512 < path.stat().st_size
     printed = boot(path, place.directory)
