@@ -33,7 +33,7 @@ if not glob.glob("/boot/vmlinuz-*"):
 pytestmark = pytest.mark.skipif(
     bool(LACKING), reason=f"this machine has no {', no '.join(LACKING)}; scripts/test convert installs what it needs"
 )
-# On cores of its own a conversion takes two minutes; where others work on them, twenty.
+# It takes two and a half to four minutes of a processor; where others work on both, twenty.
 WITHIN_S = 3600
 BUILD_WITHIN_S = 1200
 BOOT_WITHIN_S = 600
