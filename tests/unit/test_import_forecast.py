@@ -74,7 +74,7 @@ def test_what_receipts_tell_is_learned_and_the_sum_is_of_it(keep):
 
 
 def test_what_is_known_of_the_machine_itself_counts_more(keep):
-    others = [receipt("db1", answer=300) for _ in range(5)]
+    others = [receipt("db1", answer=300) for _number in range(5)]
     found = predicted(keep(*others, receipt("web1", answer=11, shut_down=None)))
     assert (seconds_of(found)["answer"], seconds_of(found)["shut down"]) == (11.0, 4.0)
     assert known_of(found)["answer"] == "the median of 1 earlier of this machine"
