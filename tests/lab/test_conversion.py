@@ -30,9 +30,6 @@ NEEDED = ("virt-v2v", "nbdcopy", "nbdkit", "qemu-system-x86_64", "mmdebstrap", "
 LACKING = [each for each in NEEDED if shutil.which(each) is None]
 if not glob.glob("/boot/vmlinuz-*"):
     LACKING.append("a kernel in /boot")
-pytestmark = pytest.mark.skipif(
-    bool(LACKING), reason=f"this machine has no {', no '.join(LACKING)}; scripts/test convert installs what it needs"
-)
 # It takes two and a half to four minutes of a processor; where others work on both, twenty.
 WITHIN_S = 3600
 BUILD_WITHIN_S = 1200
@@ -42,6 +39,11 @@ OFFSET = 2**20
 DOMAIN = """<domain type='vmware'><name>{name}</name><memory unit='MiB'>512</memory><vcpu>1</vcpu>
 <os><type arch='x86_64'>hvm</type></os><devices><disk type='file' device='disk'><driver name='qemu' type='raw'/>
 <source file='{disk}'/><target dev='sda' bus='sata'/></disk></devices></domain>"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def able() -> None:
+    assert not LACKING, f"this machine has no {', no '.join(LACKING)}; scripts/test convert installs what is needed"
 
 
 @dataclass(frozen=True)
