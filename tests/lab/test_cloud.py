@@ -12,10 +12,13 @@ import subprocess
 import urllib.request
 
 import pytest
-from standing_lab import ROOT, connected, play
+from standing_lab import ROOT, connected, play, shell
 
 STACK_TIMEOUT_S = 240
 ADDRESS = re.compile(r"http://([0-9.]+)/")
+REPLY_WAITERS = (
+    "import inspect; from oslo_messaging._drivers import amqpdriver as d; print(inspect.getsource(d.ReplyWaiters))"
+)
 
 
 def test_everything_is_installed() -> None:
@@ -27,6 +30,11 @@ def test_everything_is_installed() -> None:
 @pytest.mark.parametrize("mode", [(), ("--check", "--diff")], ids=["second run", "check mode"])
 def test_nothing_changes(mode: tuple[str, ...]) -> None:
     assert not play("site", *mode).changes
+
+
+@pytest.mark.parametrize("host", ["ctl1", "cmp1"])
+def test_services_look_often_for_replies(host: str) -> None:
+    assert "time.sleep(0.02)" in shell(host, f"python3 -c '{REPLY_WAITERS}'")
 
 
 def test_a_server_answers_from_outside_and_goes_away() -> None:
