@@ -227,6 +227,7 @@ def test_it_moves_cold_and_is_confirmed(server: Server) -> None:
     here = server.host
     with server.watched("cold"):
         done = server.migrate(away_from=here, kind="cold")
+        _await_answer(server)
     assert done["server"]["host"] != here and done["migration"]["status"] == "confirmed"
     server.must_have_booted_once()
 
@@ -237,6 +238,7 @@ def test_it_moves_cold_and_is_reverted(server: Server) -> None:
         waits = server.migrate(away_from=here, kind="cold", after_cold="leave")
         assert waits["server"]["status"] == "VERIFY_RESIZE"
         done = server.migrate(host=waits["server"]["host"], kind="cold", after_cold="revert")
+        _await_answer(server)
     assert done["server"]["host"] == here and done["migration"]["status"] == "reverted"
     assert server.measured["counter"]["lost"] == 0
     # Nova leaves it on the host where the server had been, and would not take the server live there any more.
