@@ -13,6 +13,7 @@ from __future__ import annotations
 import bisect
 import typing as t
 from dataclasses import dataclass
+from functools import partial
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibility import Obstacle, Weight
@@ -120,14 +121,19 @@ class _Planner:
         return None
 
     def fullest(self, server: Server, without: Collection[str], ceiling: float) -> str | None:
-        """The most loaded host that has something on it and would stay below the ceiling."""
-        allowed = self._matrix.destinations(server, self.layout.host_of[server.id])
+        """The most loaded host, or one liked more by its group, that is not empty and would stay below the ceiling."""
+        layout = self.layout
+        allowed = self._matrix.destinations(server, layout.host_of[server.id])
         for hosts in (allowed.safe, allowed.risky):
-            descending = (host for load, host in reversed(self.ranking.ascending) if load < ceiling)
-            for host in self._fitting(server, hosts, without, descending):
-                comfortable = not self.layout.discomfort(server, host)
-                if comfortable and self.layout.on[host] and self.layout.load(host, server.takes) <= ceiling:
-                    return host
+            descending = (host for load, host in reversed(self.ranking.ascending) if load < ceiling and layout.on[host])
+            found = (
+                host
+                for host in self._fitting(server, hosts, without, descending)
+                if layout.load(host, server.takes) <= ceiling
+            )
+            best = min(found, key=partial(layout.discomfort, server), default=None)
+            if best is not None:
+                return best
         return None
 
     def _fitting(
@@ -199,7 +205,8 @@ def drain(fleet: Fleet, matrix: Matrix, staying: Staying, hosts: Collection[str]
 def balance(fleet: Fleet, matrix: Matrix, staying: Staying, tolerance: float) -> Decision:
     """Few moves, each from a most loaded host, until the loads differ by ``tolerance`` at most or nothing helps.
 
-    The load of a host is the larger of the shares of its VCPUs and memory that are allocated. No server moves twice.
+    The load of a host is the larger of the shares of its VCPUs and memory that are allocated. No server moves twice,
+    and none to where a soft policy likes it less, so that what ``spread`` has parted stays apart.
     """
     planner = _Planner(fleet, matrix, staying)
     done: set[str] = set()
@@ -223,7 +230,7 @@ def _reliefs(planner: _Planner, host: str) -> Iterator[tuple[float, str, str]]:
         if server.id in planner.moved or planner.staying(server) is not None:
             continue
         destination = planner.emptiest(server, ())
-        if destination is None:
+        if destination is None or layout.discomfort(server, destination) > layout.discomfort(server, host):
             continue
         here, there = layout.load(host, server.takes, -1), layout.load(destination, server.takes)
         if before - max(here, there) >= _LEAST_GAIN:
@@ -231,7 +238,10 @@ def _reliefs(planner: _Planner, host: str) -> Iterator[tuple[float, str, str]]:
 
 
 def consolidate(fleet: Fleet, matrix: Matrix, staying: Staying, ceiling: float) -> Decision:
-    """Empty as many of the least loaded hosts as others can take in, which are filled up to the load ``ceiling``."""
+    """Empty as many of the least loaded hosts as others can take in, which are filled up to the load ``ceiling``.
+
+    Of these a soft policy chooses; it keeps no host from being emptied.
+    """
     planner = _Planner(fleet, matrix, staying)
     emptied: set[str] = set()
     filled: set[str] = set()
@@ -254,19 +264,19 @@ def consolidate(fleet: Fleet, matrix: Matrix, staying: Staying, ceiling: float) 
 
 
 def spread(fleet: Fleet, matrix: Matrix, staying: Staying) -> Decision:
-    """Servers of one anti-affinity group that share a host part; the one that cannot move or is largest stays.
+    """Servers of one anti-affinity group part where a host has too many; those that cannot move or are largest stay.
 
     A soft policy is followed where it can be; only of a hard one it is said who could not part.
     """
     planner = _Planner(fleet, matrix, staying)
-    for group, policy in sorted(fleet.groups.items()):
-        if policy not in {"anti-affinity", "soft-anti-affinity"}:
+    for name, group in sorted(fleet.groups.items()):
+        if group.policy not in {"anti-affinity", "soft-anti-affinity"}:
             continue
-        for host in sorted(planner.layout.crowded(group)):
-            members = [each for each in planner.on(host) if each.group == group]
+        for host in sorted(planner.layout.crowded(name)):
+            members = [each for each in planner.on(host) if each.group == name]
             members.sort(key=lambda each: (planner.staying(each) is None, -each.memory, each.id))
-            for server in members[1:]:
-                _part(planner, server, hard=policy == "anti-affinity")
+            for server in members[group.max_server_per_host :]:
+                _part(planner, server, hard=group.policy == "anti-affinity")
     return planner.decision()
 
 

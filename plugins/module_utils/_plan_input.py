@@ -13,6 +13,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import (
     Amounts,
     Fleet,
+    Group,
     GroupPolicy,
     Host,
     Limits,
@@ -108,7 +109,7 @@ def links_of(entries: Iterable[Entry]) -> dict[str, float]:
 
 
 def joined(
-    hosts: Iterable[Host], servers: Iterable[Server], groups: Mapping[str, GroupPolicy], links: Mapping[str, float]
+    hosts: Iterable[Host], servers: Iterable[Server], groups: Mapping[str, Group], links: Mapping[str, float]
 ) -> Fleet:
     """The fleet of these, whose references to each other are checked."""
     by_host = _by_name("host", ((each.name, each) for each in hosts))
@@ -262,11 +263,15 @@ def _needs(reader: Reader) -> Needs:
     )
 
 
-def _group(entry: Entry) -> tuple[str, GroupPolicy]:
+def _group(entry: Entry) -> tuple[str, Group]:
     reader = Reader("server group", entry, {})
-    group = reader.text("name"), t.cast("GroupPolicy", reader.text("policy", ..., t.get_args(GroupPolicy)))
+    name, policy = reader.text("name"), reader.text("policy", ..., t.get_args(GroupPolicy))
+    group = Group(t.cast("GroupPolicy", policy), int(reader.number("max_server_per_host", 1, 1)))
     reader.nothing_else()
-    return group
+    if group.max_server_per_host > 1 and policy != "anti-affinity":
+        found = f"{group.max_server_per_host} with the policy {policy}"
+        raise LifeboatError(f"max_server_per_host of {reader.thing}", found, "the policy anti-affinity", _CORRECT)
+    return name, group
 
 
 def _link(entry: Entry) -> tuple[str, float]:

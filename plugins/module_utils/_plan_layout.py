@@ -28,7 +28,7 @@ class Layout:
         self.on: dict[str, dict[str, None]] = {name: {} for name in fleet.hosts}
         self._used = {name: [0.0, 0.0, 0.0] for name in fleet.hosts}
         self._members: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        # Of the servers that are in a group.
+        # Of the servers that are in a group; one that is under way has two.
         self._places: Counter[str] = Counter()
         for server in fleet.servers.values():
             self.add(server, server.host)
@@ -82,35 +82,33 @@ class Layout:
             vcpus, memory = vcpus + sign * beside.vcpus, memory + sign * beside.memory
         return max(vcpus / has.vcpus if has.vcpus else 1.0, memory / has.memory if has.memory else 1.0)
 
-    def members(self, group: str, host: str) -> int:
-        """How many servers of the group are on the host, or under way from or to it."""
-        return self._members[group][host]
-
     def crowded(self, group: str) -> Iterator[str]:
-        """The hosts with more than one member of the group."""
-        return (host for host, count in self._members[group].items() if count > 1)
-
-    def policy(self, server: Server) -> str | None:
-        return None if server.group is None else self.fleet.groups[server.group]
+        """The hosts with more members of the group than it allows or, with a soft policy, than one."""
+        most = self.fleet.groups[group].max_server_per_host
+        return (host for host, count in self._members[group].items() if count > most)
 
     def keeps_groups(self, server: Server, host: str) -> bool:
         """Whether the hard policy of its group lets it come to the host."""
         if server.group is None:
             return True
-        policy, there = self.fleet.groups[server.group], self._members[server.group][host]
-        if policy == "anti-affinity":
-            return not there
-        return policy != "affinity" or bool(there) or not self._others(server)
+        group, there = self.fleet.groups[server.group], self._members[server.group][host]
+        if group.policy == "anti-affinity":
+            return there < group.max_server_per_host
+        return group.policy != "affinity" or bool(there) or not self._others(server)
 
     def _others(self, server: Server) -> int:
         """How many places the other members of its group have. It may itself have none while moves are weighed."""
         return self._members[str(server.group)].total() - self._places[server.id]
 
     def discomfort(self, server: Server, host: str) -> int:
-        """How far the host is from what a soft policy would like; 0 for what it likes."""
+        """How far the server on the host is from what a soft policy would like; 0 for what it likes.
+
+        With soft-anti-affinity it is the number of others of its group that are there.
+        """
         if server.group is None:
             return 0
-        policy, there = self.fleet.groups[server.group], self._members[server.group][host]
+        policy = self.fleet.groups[server.group].policy
+        there = self._members[server.group][host] - (server.id in self.on[host])
         if policy == "soft-anti-affinity":
             return there
         return int(policy == "soft-affinity" and not there)
@@ -124,9 +122,14 @@ class Layout:
                 reason = f"needs {getattr(takes, name) / size:.4g} {unit}, which the host does not have free"
                 found.append(Obstacle("capacity", Weight.BLOCKS, reason))
         if not self.keeps_groups(server, host):
-            policy = self.fleet.groups[str(server.group)]
-            reason = f"server group {server.group} with the policy {policy} does not allow it"
-            found.append(Obstacle("group", Weight.BLOCKS, reason))
+            found.append(Obstacle("group", Weight.BLOCKS, self._against_group(str(server.group), host)))
         if host in server.avoid:
             found.append(Obstacle("history", Weight.BLOCKS, "a migration of the server to it has failed"))
         return found
+
+    def _against_group(self, name: str, host: str) -> str:
+        group = self.fleet.groups[name]
+        if group.policy == "affinity":
+            return f"server group {name} has none there, and its policy affinity wants all on one host"
+        there, most = self._members[name][host], group.max_server_per_host
+        return f"server group {name} has {there} there, and its policy {group.policy} allows {most} on a host"

@@ -22,7 +22,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_results im
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import Entry, Reader, joined, links_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import (
     Amounts,
-    GroupPolicy,
+    Group,
     Host,
     Needs,
     Server,
@@ -98,8 +98,7 @@ def fleet_of_libvirt(
     ]
     shared_names = _shared_names(sites)
     hosts = [_host(site, all_needed, servers, shared_names) for site in sites]
-    policies: dict[str, GroupPolicy] = dict.fromkeys(groups.values(), "anti-affinity")
-    return joined(hosts, servers, policies, links_of(links))
+    return joined(hosts, servers, dict.fromkeys(groups.values(), Group("anti-affinity")), links_of(links))
 
 
 def _site(entry: Entry, known: Mapping[str, float | None]) -> _Site:

@@ -129,12 +129,20 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A server group. A host takes ``max_server_per_host`` of one whose policy is anti-affinity; 1 with any other."""
+
+    policy: GroupPolicy
+    max_server_per_host: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
-    """All hosts by name, servers by id, server groups' policies by name, and shared links' bandwidths by name."""
+    """All hosts by name, servers by id, server groups by name, and shared links' bandwidths by name."""
 
     hosts: Mapping[str, Host]
     servers: Mapping[str, Server]
-    groups: Mapping[str, GroupPolicy] = field(default_factory=dict)
+    groups: Mapping[str, Group] = field(default_factory=dict)
     links: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -19,7 +19,14 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._hypervisors import survey
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, read
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import joined
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Amounts, Host, Needs, Server, Traits
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import (
+    Amounts,
+    Group,
+    Host,
+    Needs,
+    Server,
+    Traits,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import details_of_servers
 
 if t.TYPE_CHECKING:
@@ -29,7 +36,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Cloud, Json, Service
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import (
         Fleet,
-        GroupPolicy,
         Movable,
         Move,
         Storage,
@@ -37,7 +43,7 @@ if t.TYPE_CHECKING:
 
 # 2.96 tells the zone that a server is pinned to; it came with Nova 30 (2024.2).
 _SERVERS = "2.96"
-# 2.64 made of a server group's policies one.
+# 2.64 made of a server group's policies one, and gave it rules.
 _GROUPS = "2.64"
 _MIB, _GIB = 2**20, 2**30
 # Nova moves servers only in these, PAUSED ones while they stay so.
@@ -82,8 +88,7 @@ def fleet_from(
         for host in sorted({server.host, server.bound_for or server.host}):
             on[host].append(server)
     hosts = [_host(each, stored[each.host], on[each.host], bandwidth) for each in found.hypervisors]
-    policies: dict[str, GroupPolicy] = {group["id"]: group["policy"] for group in groups}
-    return joined(hosts, servers, policies, {})
+    return joined(hosts, servers, {group["id"]: _group(group) for group in groups}, {})
 
 
 def _groups(compute: Service) -> list[Json]:
@@ -95,6 +100,10 @@ def _groups(compute: Service) -> list[Json]:
         if not page:
             return groups
         groups += page
+
+
+def _group(body: Json) -> Group:
+    return Group(body["policy"], body["rules"].get("max_server_per_host", 1))
 
 
 def _on_its_way(server: Server, move: Move | None) -> Server:

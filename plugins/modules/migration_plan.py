@@ -32,9 +32,10 @@ options:
     description:
       - V(drain) empties the hosts of O(drain), spread over the others.
       - V(balance) makes loads differ by O(tolerance) at most, with few moves. The load of a host is the larger of the
-        shares of its VCPUs and memory that are allocated.
-      - V(consolidate) empties as many of the least loaded hosts as fit on others, up to the load O(ceiling).
-      - V(spread) parts servers of an anti-affinity group that share a host.
+        shares of its VCPUs and memory that are allocated. No server goes to where a soft policy likes it less.
+      - V(consolidate) empties as many of the least loaded hosts as fit on others, up to the load O(ceiling). A soft
+        policy chooses among these, and keeps no host from being emptied.
+      - V(spread) parts servers of an anti-affinity group of which a host has too many.
       - V(move) makes the moves of O(moves), which may swap servers. A server that is there already needs none.
     type: str
     choices: [drain, balance, consolidate, spread, move]
@@ -81,7 +82,9 @@ options:
     type: list
     elements: dict
   groups:
-    description: The server groups, each with C(name) and C(policy).
+    description:
+      - The server groups, each with C(name) and C(policy), and C(max_server_per_host), how many of one with the policy
+        V(anti-affinity) a host takes, 1 if it is not given.
     type: list
     elements: dict
   links:

@@ -154,12 +154,13 @@ class World:
             for host in {self.at[server.id]} | ({copy.move.destination} if copy else set()):
                 used[host][0] += server.takes.vcpus
                 used[host][1] += server.takes.memory
-                if self.fleet.groups.get(server.group or "") == "anti-affinity":
-                    members[str(server.group), host] += 1
+                if server.group is not None and self.fleet.groups[server.group].policy == "anti-affinity":
+                    members[server.group, host] += 1
         for name, (vcpus, memory) in used.items():
             has = self.fleet.hosts[name].capacity
             assert vcpus <= has.vcpus and memory <= has.memory, f"{name} is over its capacity"
-        assert all(count == 1 for count in members.values()), members
+        for (group, _host), count in members.items():
+            assert count <= self.fleet.groups[group].max_server_per_host, members
 
 
 @dataclass

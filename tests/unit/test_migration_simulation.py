@@ -10,6 +10,7 @@ differences before you commit them.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -138,16 +139,16 @@ happenings = st.lists(
 )
 
 
-def somewhere(hosts, drawn):
-    """The guests on the first hosts that have room for them, or not there at all."""
+def somewhere(hosts, drawn, most):
+    """The guests on the first hosts that have room for them, ``most`` of the hard group on one, or not there at all."""
     free = {name: 16 for name in hosts}
-    taken, servers = set(), []
+    members, servers = Counter(), []
     for number, (first, memory, dirty, group, movable) in enumerate(drawn):
         for step in range(len(hosts)):
             name = hosts[(first + step) % len(hosts)]
-            if free[name] >= memory and (group != "hard" or name not in taken):
+            if free[name] >= memory and (group != "hard" or members[name] < most):
                 free[name] -= memory
-                taken |= {name} if group == "hard" else set()
+                members[name] += group == "hard"
                 values = {"dirty_rate": dirty * GIGABIT, "group": group, "movable": movable}
                 servers.append(server(f"g{number}", name, memory=memory * GIB, memory_used=memory * 64 * MIB, **values))
                 break
@@ -168,8 +169,12 @@ def goals(draw, of):
 @given(st.data())
 def test_whatever_happens_no_server_is_lost_stopped_or_crowded_and_it_ends(data):
     names = [f"cmp{number}" for number in range(1, data.draw(st.integers(2, 6)) + 1)]
-    servers = somewhere(names, data.draw(guests))
-    groups = [{"name": "hard", "policy": "anti-affinity"}, {"name": "soft", "policy": "soft-anti-affinity"}]
+    most = data.draw(st.integers(1, 2))
+    servers = somewhere(names, data.draw(guests), most)
+    groups = [
+        {"name": "hard", "policy": "anti-affinity", "max_server_per_host": most},
+        {"name": "soft", "policy": "soft-anti-affinity"},
+    ]
     of = fleet([host(name, vcpus=64) for name in names], servers, groups)
     goal = data.draw(goals(of))
     events = [

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 
 import pytest
@@ -14,6 +15,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model im
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import wishes_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_layout import Layout
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, MIB, fleet, host, server, tools
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def decide(goal, of, *arguments, **options):
@@ -195,6 +198,101 @@ def test_spreading_parts_members_and_leaves_the_one_that_cannot_move():
     assert [(move.server, move.destination) for move in decision.moves] == [("large", "cmp3")]
     crowded = fleet(1, [server("a", "cmp1", group="db"), server("b", "cmp1", group="db")], groups)
     assert list(why(decide(goals.spread, crowded))) == ["b"]
+
+
+@pytest.mark.parametrize(("most", "moved"), [(1, {"b", "c", "d"}), (2, {"c", "d"}), (3, {"d"}), (4, set())])
+def test_as_many_members_of_a_group_share_a_host_as_it_allows(most, moved):
+    groups = [{"name": "db", "policy": "anti-affinity", "max_server_per_host": most}]
+    of = fleet(4, [server(each, "cmp1", group="db") for each in "abcd"], groups)
+    assert {move.server for move in decide(goals.spread, of).moves} == moved
+    drained = decide(goals.drain, of, ["cmp1", "cmp4"])
+    assert len(drained.moves) == min(4, 2 * most)
+    together = after(of, drained)
+    assert max(len(together.on[name]) for name in of.hosts if name != "cmp1") <= most
+
+
+SOFT = [{"name": "soft", "policy": "soft-anti-affinity"}]
+
+
+def test_balancing_goes_round_what_spreading_has_parted():
+    # The least loaded host is the one that has the other member.
+    guests = [
+        server("a", "cmp1", memory=4 * GIB, group="soft"),
+        server("locked", "cmp1", memory=8 * GIB, movable="none"),
+        server("b", "cmp2", group="soft", movable="none"),
+    ]
+    full = server("full", "cmp3", memory=3 * GIB, movable="none")
+    [move] = decide(goals.balance, fleet(3, [*guests, full], SOFT), 0.1).moves
+    assert (move.server, move.destination) == ("a", "cmp3")
+    assert not decide(goals.balance, fleet(2, guests, SOFT), 0.1).moves
+
+
+def test_balancing_moves_members_of_a_soft_group_to_where_no_more_of_them_are():
+    crowd = [server(f"a{each}", "cmp1", memory=4 * GIB, group="soft") for each in range(3)]
+    of = fleet(2, [*crowd, server("b", "cmp2", group="soft")], SOFT)
+    assert [move.destination for move in decide(goals.balance, of, 0.2).moves] == ["cmp2"]
+
+
+def test_balancing_keeps_together_what_should_rather_be():
+    groups = [{"name": "soft", "policy": "soft-affinity"}]
+    pair = [server(each, "cmp1", memory=4 * GIB, group="soft") for each in "ab"]
+    assert not decide(goals.balance, fleet(2, pair, groups), 0.1).moves
+    single = [server("a", "cmp1", memory=4 * GIB, group="soft"), server("b", "cmp1", memory=4 * GIB)]
+    assert decide(goals.balance, fleet(2, single, groups), 0.1).moves
+
+
+def pairs(layout, group):
+    """How many pairs of the group's servers share a host."""
+    of = layout.fleet.servers
+    return sum(math.comb(sum(of[each].group == group for each in on), 2) for on in layout.on.values())
+
+
+crowds = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(1, 6),
+        st.sampled_from([None, "soft", "other"]),
+        st.sampled_from(["live", "live", "none"]),
+    ),
+    min_size=2,
+    max_size=16,
+)
+
+
+@given(crowds, st.integers(2, 4), st.sampled_from([0.0, 0.1, 0.3]))
+def test_balancing_never_puts_members_of_a_soft_group_together(drawn, hosts, tolerance):
+    groups = [{"name": name, "policy": "soft-anti-affinity"} for name in ("soft", "other")]
+    servers = [
+        server(f"g{number}", f"cmp{place % hosts + 1}", memory=memory * GIB, group=group, movable=movable)
+        for number, (place, memory, group, movable) in enumerate(drawn)
+    ]
+    of = fleet([host(f"cmp{number}", memory=32 * GIB) for number in range(1, hosts + 1)], servers, groups)
+    layout = Layout(of)
+    for move in decide(goals.balance, of, tolerance).moves:
+        before = {name: pairs(layout, name) for name in of.groups}
+        layout.move(of.servers[move.server], move.destination)
+        assert all(pairs(layout, name) <= count for name, count in before.items())
+
+
+def test_consolidating_puts_members_of_a_soft_group_together_only_where_it_must():
+    guests = [
+        server("a", "cmp1", group="soft"),
+        server("b", "cmp2", memory=6 * GIB, group="soft"),
+        server("c", "cmp3", memory=4 * GIB),
+    ]
+    # The fuller host is the one with the other member.
+    [first, *_others] = decide(goals.consolidate, fleet(3, guests, SOFT), 0.9).moves
+    assert (first.server, first.destination) == ("a", "cmp3")
+    [only] = decide(goals.consolidate, fleet(2, guests[:2], SOFT), 0.9).moves
+    assert (only.server, only.destination) == ("a", "cmp2")
+
+
+def test_consolidating_takes_a_group_that_should_rather_be_together_along():
+    groups = [{"name": "soft", "policy": "soft-affinity"}]
+    pair = [server(each, "cmp1", group="soft") for each in "ab"]
+    others = [server("c", "cmp2", memory=8 * GIB), server("d", "cmp3", memory=7 * GIB)]
+    layout = after(of := fleet(3, [*pair, *others], groups), decide(goals.consolidate, of, 0.9))
+    assert layout.host_of["a"] == layout.host_of["b"] != "cmp1"
 
 
 def wished(of, *pairs, **options):

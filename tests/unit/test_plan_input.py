@@ -42,6 +42,23 @@ def test_entries_that_cannot_be_are_refused(hosts, servers, message):
 
 
 @pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ({"policy": "apart"}, "policy of server group db: found 'apart'"),
+        ({"policy": "anti-affinity", "max_server_per_host": 0}, "max_server_per_host of server group db: found 0"),
+        (
+            {"policy": "soft-anti-affinity", "max_server_per_host": 2},
+            "max_server_per_host of server group db: found 2 with the policy soft-anti-affinity",
+        ),
+    ],
+)
+def test_groups_that_cannot_be_are_refused(group, message):
+    with pytest.raises(LifeboatError) as error:
+        fleet(2, [], [{"name": "db", **group}])
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("moves", "message"),
     [
         ([{"server": "web", "destination": "cmp9"}], "unknown host cmp9"),

@@ -289,7 +289,9 @@ def test_a_domain_counts_once(told):
 
 def test_a_host_has_one_domain_of_a_name(told):
     found = against(told(run(kvm(1)), run(kvm(2), identity=WEB.replace("9", "8"))))
-    assert found == [("group", "server group domains called web with the policy anti-affinity does not allow it")]
+    assert found == [
+        ("group", "server group domains called web has 1 there, and its policy anti-affinity allows 1 on a host")
+    ]
 
 
 def broken(entries, *path, value=None):

@@ -91,6 +91,28 @@ def test_room_and_groups_count_as_they_are_now():
     assert "needs 4 GiB of memory" in row.refused[0][1][0].reason
 
 
+@pytest.mark.parametrize(
+    ("group", "others", "reason"),
+    [
+        ({"policy": "anti-affinity"}, "b", "has 1 there, and its policy anti-affinity allows 1 on a host"),
+        ({"policy": "anti-affinity", "max_server_per_host": 2}, "b", None),
+        (
+            {"policy": "anti-affinity", "max_server_per_host": 2},
+            "bb",
+            "has 2 there, and its policy anti-affinity allows 2 on a host",
+        ),
+        ({"policy": "affinity"}, "a", "has none there, and its policy affinity wants all on one host"),
+        ({"policy": "affinity"}, "", None),
+        ({"policy": "soft-anti-affinity"}, "bb", None),
+    ],
+)
+def test_a_hard_policy_says_what_it_found_and_what_it_allows(group, others, reason):
+    guests = [server("web", "a", group="db"), *(server(f"db{n}", on, group="db") for n, on in enumerate(others))]
+    of = fleet([host("a"), host("b")], guests, [{"name": "db", **group}])
+    against = Matrix(of).against(of.servers["web"], "b", Layout(of))
+    assert [each.reason for each in against] == ([f"server group db {reason}"] if reason else [])
+
+
 def test_alike_servers_and_hosts_are_one_row_each():
     of = fleet(
         [host("a"), *(host(f"b{each}", zone="east") for each in range(50))],

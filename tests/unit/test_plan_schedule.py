@@ -138,6 +138,16 @@ def test_members_of_a_group_do_not_meet_on_the_way():
     assert (first.move.server, second.start_s) == ("b", first.end_s)
 
 
+@pytest.mark.parametrize(("most", "waits"), [(1, True), (2, False)])
+def test_as_many_members_of_a_group_meet_on_the_way_as_it_allows(most, waits):
+    groups = [{"name": "db", "policy": "anti-affinity", "max_server_per_host": most}]
+    of = fleet(3, [server("a", "cmp1", group="db"), server("b", "cmp2", group="db", memory=4 * GIB)], groups)
+    starts = {
+        step.move.server: step.start_s for step in timed(of, [("a", "cmp1", "cmp2"), ("b", "cmp2", "cmp3")]).steps
+    }
+    assert (starts["a"] > 0, starts["b"]) == (waits, 0)
+
+
 def test_disks_of_a_host_are_sent_and_a_server_that_is_off_stands_still_for_nobody():
     of = fleet(
         2,

@@ -12,7 +12,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, no_answer
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_layout import Layout
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_matrix import Matrix
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Move
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Group, Move
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import hypervisor, inventory, service
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, MIB
@@ -161,7 +161,15 @@ def test_zones_groups_and_required_traits_are_needs():
     seen = fleet(web, groups=[group])
     needs = seen.servers["id-web"].needs
     assert (needs.zone, needs.aggregates) == ("east", {"CUSTOM_FAST"})
-    assert (seen.servers["id-web"].group, seen.groups) == ("g1", {"g1": "anti-affinity"})
+    assert (seen.servers["id-web"].group, seen.groups) == ("g1", {"g1": Group("anti-affinity")})
+
+
+def test_how_many_of_a_group_a_host_takes_is_told_by_its_rules():
+    def group(name, **rules):
+        return {"id": name, "name": name, "policy": "anti-affinity", "rules": rules, "members": []}
+
+    groups = fleet(groups=[group("one"), group("three", max_server_per_host=3)]).groups
+    assert {name: each.max_server_per_host for name, each in groups.items()} == {"one": 1, "three": 3}
 
 
 def test_a_server_that_starts_anew_needs_of_the_processor_what_its_flavor_asks_for():
