@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import typing as t
 from pathlib import Path
 
-import yaml
+from ansible_collections.lifeboat.cloud.tests.unit.run_playbook import run_playbook
 
-ROOT = Path(__file__).resolve().parents[2]
 BUSY, REFUSED = (f"3a7e2f5c-5c1a-4a08-9d8f-3f0f7cf2f6a{number}" for number in range(2))
 # A library with a guest that writes 40 MiB/s and has come here in 4 s, and one of which it tells nothing.
 LIBVIRT = f"""
@@ -86,16 +83,5 @@ def run(
         "vars": {"cloud_state_directory": str(tmp_path), **variables},
         "tasks": [*tasks, {"ansible.builtin.copy": keep, "check_mode": False}],
     }
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
-    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-    done = subprocess.run(
-        ["ansible-playbook", "-i", tmp_path / "hosts.yml", tmp_path / "play.yml", *options],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(out.read_text(encoding="utf-8")), done.stdout
+    said = run_playbook(tmp_path, play, inventory, *options)
+    return json.loads(out.read_text(encoding="utf-8")), said

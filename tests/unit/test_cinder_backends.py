@@ -9,16 +9,14 @@ Ansible itself fills in the role's variables.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import typing as t
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.lifeboat.cloud.tests.unit.run_playbook import ROOT, run_playbook
 
-ROOT = Path(__file__).resolve().parents[2]
 SHOWN = {
     "cluster": "{{ _cinder_own_cluster }}",
     "coordination": "{{ _cinder_config.coordination.backend_url }}",
@@ -65,7 +63,6 @@ def look(tmp_path: Path) -> Look:
             "openstack_service_auth": {},
             **variables,
         }
-        (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": shared, "children": children}}))
         role = ROOT / "roles/cinder"
         play = {
             "hosts": "cinder:lvm_iscsi",
@@ -76,18 +73,11 @@ def look(tmp_path: Path) -> Look:
         defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
         (tmp_path / "group_vars").mkdir(exist_ok=True)
         (tmp_path / "group_vars/all.yml").write_text(yaml.safe_dump(defaults | shared))
-        (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-        (tmp_path / "ansible.cfg").write_text("[defaults]\nstdout_callback = ansible.posix.json\n")
-        ran = subprocess.run(
-            ["ansible-playbook", "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml")],
-            env={**os.environ, "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg")},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        (task,) = json.loads(ran.stdout)["plays"][0]["tasks"]
+        configuration = tmp_path / "ansible.cfg"
+        configuration.write_text("[defaults]\nstdout_callback = ansible.posix.json\n")
+        inventory = {"all": {"vars": shared, "children": children}}
+        said = run_playbook(tmp_path, play, inventory, ANSIBLE_CONFIG=str(configuration))
+        (task,) = json.loads(said)["plays"][0]["tasks"]
         return {host: result["msg"] for host, result in task["hosts"].items()}
 
     return of

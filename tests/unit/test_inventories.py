@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
+from ansible_collections.lifeboat.cloud.tests.unit.run_playbook import ROOT, run_playbook
 
-ROOT = Path(__file__).resolve().parents[2]
 INVENTORIES = sorted(path.name for path in (ROOT / "inventories").iterdir())
 PLAY = {
     "hosts": "cloud",
@@ -41,19 +38,8 @@ PLAY = {
 
 @pytest.mark.parametrize("name", INVENTORIES)
 def test_an_inventory_is_accepted(name: str, tmp_path: Path) -> None:
-    play, out = tmp_path / "play.yml", tmp_path / "out.json"
-    play.write_text(yaml.safe_dump([PLAY]), encoding="utf-8")
-    inventory = ROOT / "inventories" / name
-    done = subprocess.run(
-        ["ansible-playbook", "-i", inventory, play, "-e", f"out={out}"],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    out = tmp_path / "out.json"
+    run_playbook(tmp_path, PLAY, ROOT / "inventories" / name, "-e", f"out={out}")
     seen = json.loads(out.read_text(encoding="utf-8"))
     assert seen["findings"] == []
     assert seen["hosts"]

@@ -6,19 +6,16 @@
 from __future__ import annotations
 
 import configparser
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.lifeboat.cloud.plugins.filter.to_ini import FilterModule, to_ini
+from ansible_collections.lifeboat.cloud.tests.unit.run_playbook import run_playbook
 from hypothesis import given
 from hypothesis import strategies as st
 
-COLLECTIONS = Path(__file__).parents[2] / ".ansible" / "collections"
 GLANCE = {
     "database": {"connection": "mysql+pymysql://glance:pw@10.0.0.1/glance?charset=utf8", "max_pool_size": 3},
     "DEFAULT": {
@@ -129,21 +126,10 @@ def test_a_play_s_templates_vaulted_values_and_overrides_are_rendered(tmp_path):
     vault = VaultLib([("default", VaultSecret(b"key"))])
     encrypted = vault.encrypt("s3cret").decode().strip().replace("\n", "\n      ")
     overridden, whole = tmp_path / "overridden.conf", tmp_path / "whole.conf"
-    (tmp_path / "play.yml").write_text(PLAY % (encrypted, overridden, whole))
     (tmp_path / "key").write_text("key")
-    (tmp_path / "ansible.cfg").write_text(
-        f"[defaults]\ncollections_path = {COLLECTIONS}\nvault_password_file = key\nlocal_tmp = {tmp_path}/tmp\n"
-    )
-    run = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "play.yml"],
-        cwd=tmp_path,
-        env={**os.environ, "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    localhost = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory = {"all": {"hosts": {"localhost": localhost}}}
+    run_playbook(tmp_path, PLAY % (encrypted, overridden, whole), inventory, "--vault-password-file", tmp_path / "key")
     default = "[DEFAULT]\nmy_ip = 10.0.0.1\ndebug = false\nbare = s3cret\n\n[nova]\n"
     hosts = "hosts = a\nhosts = 10.0.0.1\n"
     assert overridden.read_text() == f"{default}{hosts}zone = 10.0.0.1\n"
