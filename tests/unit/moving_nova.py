@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+UUID = "16fe8c23-1858-4770-93fa-b6cc82d2ec84"
 FIRST = datetime(2026, 11, 22, 2, 53)
 # Of the record and the server: status, status, task, whether the server has arrived.
 LIVE = [
@@ -257,3 +258,8 @@ class MovingNova:
         else:
             server.steps = list(LIVE[3:])
         return 202, {}
+
+
+def requests(cloud):
+    """What was asked for, of all that was said to Nova."""
+    return [call.body for call in cloud.calls if call.method == "POST"]

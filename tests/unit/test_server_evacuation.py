@@ -10,10 +10,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils import _server_evac
 from ansible_collections.lifeboat.cloud.plugins.modules import server_evacuation
 from ansible_collections.lifeboat.cloud.tests.unit import moving_nova
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import service
-from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import Moving, MovingNova
+from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import UUID, Moving, MovingNova, requests
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
-
-UUID = "16fe8c23-1858-4770-93fa-b6cc82d2ec84"
 
 
 @pytest.fixture
@@ -29,10 +27,6 @@ def run(nova, check=False, **options):
     nova.calls.clear()
     wanted = {"server": "web-1", "away_from": "cmp1", "shared_storage": "ceph", **options}
     return run_module(server_evacuation.main, check, **{**nova.options, **wanted})
-
-
-def requests(nova):
-    return [call.body for call in nova.calls if call.method == "POST"]
 
 
 @pytest.mark.parametrize(("options", "body"), [({}, {}), ({"host": "cmp2"}, {"host": "cmp2"})])
