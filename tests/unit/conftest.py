@@ -1,7 +1,7 @@
 # Copyright: lifeboat.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tests of several files ask for."""
+"""What tests of several subjects ask for; a subject with several files has a directory, and a conftest.py there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import copy
 import typing as t
 
 import pytest
+from ansible_collections.lifeboat.cloud.plugins.modules import disk_import
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import CloudOverHttp
+from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import load_libnbd
 from ansible_collections.lifeboat.cloud.tests.unit.keystone_over_http import serving
 from ansible_collections.lifeboat.cloud.tests.unit.report_samples import ENTRY, Entry
 from hypothesis import settings
@@ -30,3 +32,10 @@ def cloud() -> t.Iterator[CloudOverHttp]:
     """A cloud of OpenStack with nothing in it, over HTTP."""
     with serving(CloudOverHttp()) as http:
         yield http
+
+
+@pytest.fixture
+def libnbd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads disks, also for the module disk_import."""
+    load_libnbd()
+    monkeypatch.setattr(disk_import, "NBD_IMPORT_ERROR", None)

@@ -10,6 +10,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 import typing as t
@@ -21,7 +22,6 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import Options, earlier_import, import_disk
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_destination import FileDestination, FileTarget
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import whole_file
-from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import OPTIONS, make_image, make_raw
 
 _DEBIANS_LIBRARIES = "/usr/lib/python3/dist-packages"
 
@@ -37,14 +37,6 @@ def load_libnbd() -> None:
         _qemu_source.nbd = importlib.import_module("nbd")
     finally:
         sys.path.remove(_DEBIANS_LIBRARIES)
-
-
-def make_images(directory: Path) -> Path:
-    """The directory, with the same disk in every format."""
-    raw = make_raw(directory / "disk.raw")
-    for name in OPTIONS:
-        make_image(raw, name)
-    return directory
 
 
 def looked_at(path: Path) -> DiskImage:
@@ -101,3 +93,18 @@ def readers_of(image: Path) -> list[int]:
             if arguments[0].endswith(b"qemu-nbd") and any(str(image).encode() in each for each in arguments):
                 found.append(int(line.parent.name))
     return found
+
+
+@contextlib.contextmanager
+def guest_of(path: Path | str, form: str, socket: Path) -> t.Iterator[str]:
+    """A program that has the image open to write, as the QEMU of a guest has, and the address at which it is."""
+    with subprocess.Popen(["qemu-nbd", "--socket", socket, "--persistent", "-f", form, path]) as process:
+        try:
+            deadline = time.monotonic() + 30
+            while not socket.exists():
+                assert time.monotonic() < deadline, "qemu-nbd has no socket after 30 s"
+                assert process.poll() is None, "qemu-nbd has ended by itself"
+                time.sleep(0.01)
+            yield f"nbd+unix:///?socket={socket}"
+        finally:
+            process.terminate()

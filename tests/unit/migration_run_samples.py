@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import itertools
 import json
 import os
 import signal
@@ -23,10 +21,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils import (
     _server_journey,
     _server_move,
 )
-from ansible_collections.lifeboat.cloud.plugins.modules import migration_run
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import Call, CloudApi, hypervisor, inventory, service
-from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import Moving, MovingNova
-from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
+from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import MovingNova
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 ASSUMED = {"bandwidth": 1.25e8}
@@ -76,40 +72,10 @@ class Clock:
             monkeypatch.setattr(part, "datetime", Moment)
 
 
-def ruling_clock(monkeypatch):
-    clock = Clock()
-    clock.rule(monkeypatch)
-    return clock
-
-
-def three_servers(cloud, monkeypatch):
-    """web-1 to web-3 on cmp1, cmp2 and cmp3 without servers, and waits in steps of 10 ms."""
-    monkeypatch.setattr(_migration_run, "_PAUSE_S", (0.01, 0.01))
-    monkeypatch.setattr(_migration_run, "_SLICE_FOR_SURVEY", 0.0)
-    monkeypatch.setattr(_migration_adoption, "_PAUSE_S", 0.01)
-    monkeypatch.setattr(_migration_adoption, "_LATER_S", 0.01)
-    monkeypatch.setattr(_server_journey, "_LATE_S", 0.05)
-    monkeypatch.setattr(_server_journey, "GRACE_S", 0.5)
-    return build(cloud, ("cmp1", "cmp2", "cmp3"), [Moving(f"web-{each}", f"web-{each}", "cmp1") for each in (1, 2, 3)])
-
-
 def step(server, source="cmp1", destination="cmp2", mode="pre-copy", **values):
     times = {"start_s": 0.0, "end_s": 10.0, "transferred": 2**30, "alone": False, "assumed": {}}
     move = {"server": server, "name": server, "source": source, "destination": destination, "mode": mode}
     return move | {"stops_server": False} | times | values
-
-
-def runner(nova, tmp_path):
-    """Runs the module; each run's receipts are in a file of their own unless ``file`` says otherwise."""
-
-    def start(steps=None, check=False, file="run", **options):
-        nova.calls.clear()
-        given = {"assumed": ASSUMED, "shared_storage": "ceph", "limits": {"outgoing": 9, "incoming": 9}}
-        given |= {"adopt": True} if steps is None else {"steps": steps}
-        path = tmp_path / f"{file}.jsonl"
-        return run_module(migration_run.main, check, **{**nova.options, **given, "receipts": str(path), **options})
-
-    return start
 
 
 def lines(tmp_path):
@@ -140,26 +106,6 @@ def stop_at(nova, *numbers):
 
 class KilledError(BaseException):
     """The process is not there any more."""
-
-
-def killer(nova, run, clock, monkeypatch):
-    """Runs the module until it is killed at a look, over a Nova whose clock is the control node's."""
-    nova.moving.created = lambda _number: clock.utc().replace(tzinfo=None)
-
-    def start(steps, look, **options):
-        looks, see = itertools.count(1), _migration_run.Run._look
-
-        def come(self):
-            if next(looks) == look:
-                raise KilledError
-            return see(self)
-
-        with monkeypatch.context() as patch, contextlib.suppress(KilledError):
-            patch.setattr(_migration_run.Run, "_look", come)
-            run(steps, **options)
-        return requests(nova)
-
-    return start
 
 
 class InProcess:

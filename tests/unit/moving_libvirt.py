@@ -13,7 +13,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Cal
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import Migration, Site, WantedMigration
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Policy, Step
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_run import plan, plan_abort
-from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import Clock, FakeHypervisor, failed
+from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import FakeHypervisor, failed
 
 THERE = "qemu+tls://cmp2/system"
 UUID = "3a7e2f5c-5c1a-4a08-9d8f-3f0f7cf2f6a1"
@@ -167,18 +167,6 @@ class Lab:
         return Attempt(self.calls)
 
 
-def two_hypervisors() -> Lab:
-    """With web1 running on the first."""
-    clock = Clock()
-    here = FakeHypervisor("qemu:///system", clock, capabilities_xml=CAPABILITIES.format(uuid="a"))
-    there = FakeHypervisor(THERE, clock, capabilities_xml=CAPABILITIES.format(uuid="b"))
-    here.define(DOMAIN, validate=True)
-    here.known["web1"].start()
-    here.hostname, there.hostname = (lambda: "cmp1"), (lambda: "cmp2")  # type: ignore[method-assign]
-    done = {"downtime": 223, "memory_processed": 99 << 20, "memory_iteration": 3}
-    return Lab(here, there, Calls(there, here, ends_after_s=1.4), Calls(here, there, left=done))
-
-
 def memory(iteration: int, left: int = 40 << 20) -> dict[str, int]:
     return {
         "memory_iteration": iteration,
@@ -197,22 +185,6 @@ def die(lab: Lab) -> None:
         raise failed(f"libvirt at {THERE}", "Connection reset by peer", 38)
 
     lab.there.find = find  # type: ignore[assignment]
-
-
-def set_out(lab: Lab) -> Lab:
-    """With a migration that somebody else began 58 s ago, and that goes on while time passes."""
-    clock = lab.here.clock
-    lab.here.known["web1"].job_statistics = {"operation": 5, "time_elapsed": 58000, **memory(1)}
-    lab.calls.started, lab.calls.ends_after_s, lab.calls.statistics = clock.now - 58.0, None, [memory(1)] * 90
-    attempt = Attempt(lab.calls)
-
-    def tick(seconds: float) -> None:
-        clock.now += seconds
-        if seconds and "web1" in lab.here.known:
-            attempt.ended(0.0)
-
-    clock.sleep = tick  # type: ignore[method-assign]
-    return lab
 
 
 STOPPED = Condition(State.PAUSED, "migration")

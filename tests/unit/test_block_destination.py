@@ -9,7 +9,6 @@ import json
 import os
 import random
 import subprocess
-import time
 import typing as t
 from pathlib import Path
 
@@ -27,17 +26,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import whole_file
 from ansible_collections.lifeboat.cloud.plugins.modules import disk_import
-from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import load_libnbd
+from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import guest_of
 from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import MIB, SIZE, make_image, make_raw
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
+pytestmark = pytest.mark.usefixtures("libnbd")
 _SPARE = 8 * MIB
-
-
-@pytest.fixture(autouse=True)
-def libnbd(monkeypatch: pytest.MonkeyPatch) -> None:
-    load_libnbd()
-    monkeypatch.setattr(disk_import, "NBD_IMPORT_ERROR", None)
 
 
 @pytest.fixture(scope="module")
@@ -173,18 +167,11 @@ def test_a_copy_that_is_not_to_be_resumed_leaves_no_first_block(
 
 
 def test_a_device_that_qemu_has_open_is_refused(source: Path, device: str, tmp_path: Path) -> None:
-    socket = tmp_path / "socket"
-    guest = ["qemu-nbd", "--socket", str(socket), "--persistent", "-f", "raw", device]
-    with subprocess.Popen(guest) as process:
-        try:
-            while not socket.exists():
-                time.sleep(0.01)
-            with pytest.raises(LifeboatError, match="open in the kernel or a program"):
-                destination(device, tmp_path).exists()
-            with pytest.raises(LifeboatError, match="a program that has it open"):
-                import_disk(image_of(source), destination(device, tmp_path), Options(), "disk")
-        finally:
-            process.terminate()
+    with guest_of(device, "raw", tmp_path / "socket"):
+        with pytest.raises(LifeboatError, match="open in the kernel or a program"):
+            destination(device, tmp_path).exists()
+        with pytest.raises(LifeboatError, match="a program that has it open"):
+            import_disk(image_of(source), destination(device, tmp_path), Options(), "disk")
 
 
 def test_a_device_that_something_else_holds_or_that_is_the_source(source: Path, device: str, tmp_path: Path) -> None:

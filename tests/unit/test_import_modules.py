@@ -24,18 +24,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import w
 from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import Disk, Interface, Machine
 from ansible_collections.lifeboat.cloud.plugins.module_utils._machine_needs import needs_of
 from ansible_collections.lifeboat.cloud.plugins.modules import disk_import, foreign_machine_info
-from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import load_libnbd
 from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import SIZE, make_image, make_raw
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
+pytestmark = pytest.mark.usefixtures("libnbd")
 MIB = "byte * 2^20"
-
-
-@pytest.fixture(autouse=True)
-def libnbd(monkeypatch: pytest.MonkeyPatch) -> None:
-    load_libnbd()
-    monkeypatch.setattr(disk_import, "NBD_IMPORT_ERROR", None)
 
 
 @pytest.fixture(scope="module")

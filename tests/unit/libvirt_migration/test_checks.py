@@ -25,13 +25,7 @@ from ansible_collections.lifeboat.cloud.tests.unit.moving_libvirt import (
     Lab,
     off,
     policy,
-    two_hypervisors,
 )
-
-
-@pytest.fixture
-def lab() -> Lab:
-    return two_hypervisors()
 
 
 @pytest.mark.parametrize("lies_there", [True, False])

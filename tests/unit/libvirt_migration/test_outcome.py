@@ -26,20 +26,8 @@ from ansible_collections.lifeboat.cloud.tests.unit.moving_libvirt import (
     memory,
     off,
     policy,
-    set_out,
-    two_hypervisors,
 )
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
-
-
-@pytest.fixture
-def lab() -> Lab:
-    return two_hypervisors()
-
-
-@pytest.fixture
-def begun(lab: Lab) -> Lab:
-    return set_out(lab)
 
 
 def test_a_guest_moves_with_its_autostart_and_is_then_left_alone(lab):

@@ -18,28 +18,10 @@ from ansible_collections.lifeboat.cloud.tests.unit.migration_run_samples import 
     build,
     kept,
     requests,
-    ruling_clock,
-    runner,
     step,
-    three_servers,
 )
 from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import Moving
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return ruling_clock(monkeypatch)
-
-
-@pytest.fixture
-def nova(cloud, clock, monkeypatch):
-    return three_servers(cloud, monkeypatch)
-
-
-@pytest.fixture
-def run(nova, tmp_path):
-    return runner(nova, tmp_path)
 
 
 def test_a_plan_is_foretold_and_carried_out_and_the_second_run_does_nothing(nova, run, tmp_path):

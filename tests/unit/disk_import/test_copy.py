@@ -9,8 +9,6 @@ import importlib
 import json
 import os
 import shutil
-import subprocess
-import time
 import typing as t
 from pathlib import Path
 
@@ -25,24 +23,15 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._ova import open_pa
 from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import (
     DATA_BLOCKS,
     found_again,
+    guest_of,
     imported,
     left_in,
-    load_libnbd,
     looked_at,
-    make_images,
 )
 from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import EXTENTS, MIB, OPTIONS, SIZE, make_image, make_raw
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
 
-
-@pytest.fixture(scope="module", autouse=True)
-def libnbd() -> None:
-    load_libnbd()
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_images(tmp_path_factory.mktemp("images"))
+pytestmark = pytest.mark.usefixtures("libnbd")
 
 
 @pytest.mark.parametrize("name", [*OPTIONS, "disk.raw"])
@@ -219,23 +208,11 @@ def test_too_little_room_is_told_before_the_first_block(
 
 def test_an_image_that_something_has_open_is_refused(images: Path, tmp_path: Path) -> None:
     image = looked_at(images / "disk.qcow2")
-    writer = [
-        "qemu-nbd",
-        "--socket",
-        str(tmp_path / "socket"),
-        "--persistent",
-        "-f",
-        "qcow2",
-        str(images / "disk.qcow2"),
-    ]
-    with subprocess.Popen(writer) as process:
-        try:
-            while not (tmp_path / "socket").exists():
-                time.sleep(0.01)
-            with pytest.raises(LifeboatError, match="Shut its guest down"):
-                imported(image, tmp_path / "out.raw")
-        finally:
-            process.kill()
+    with (
+        guest_of(images / "disk.qcow2", "qcow2", tmp_path / "socket"),
+        pytest.raises(LifeboatError, match="Shut its guest down"),
+    ):
+        imported(image, tmp_path / "out.raw")
     assert not (tmp_path / "out.raw").exists()
 
 

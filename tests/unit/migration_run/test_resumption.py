@@ -22,36 +22,12 @@ from ansible_collections.lifeboat.cloud.tests.unit.migration_run_samples import 
     KilledError,
     build,
     kept,
-    killer,
     lines,
     requests,
-    ruling_clock,
-    runner,
     step,
     stop_at,
-    three_servers,
 )
 from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import Moving
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return ruling_clock(monkeypatch)
-
-
-@pytest.fixture
-def nova(cloud, clock, monkeypatch):
-    return three_servers(cloud, monkeypatch)
-
-
-@pytest.fixture
-def run(nova, tmp_path):
-    return runner(nova, tmp_path)
-
-
-@pytest.fixture
-def killed(nova, run, clock, monkeypatch):
-    return killer(nova, run, clock, monkeypatch)
 
 
 def test_a_wrong_record_does_not_hide_what_is_under_way_from_the_next_run(nova, run, tmp_path):

@@ -17,25 +17,12 @@ from ansible_collections.lifeboat.cloud.tests.unit.moving_libvirt import (
     DOMAIN,
     STOPPED,
     THERE,
-    Lab,
     arrive,
     die,
     memory,
     off,
     policy,
-    set_out,
-    two_hypervisors,
 )
-
-
-@pytest.fixture
-def lab() -> Lab:
-    return two_hypervisors()
-
-
-@pytest.fixture
-def begun(lab: Lab) -> Lab:
-    return set_out(lab)
 
 
 def test_a_migration_under_way_is_watched_on_with_the_same_bounds(begun):

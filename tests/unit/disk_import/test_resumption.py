@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import time
-import typing as t
 from pathlib import Path
 
 import pytest
@@ -25,25 +23,16 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import w
 from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import (
     DATA_BLOCKS,
     found_again,
+    guest_of,
     imported,
     killed,
     left_in,
-    load_libnbd,
     looked_at,
-    make_images,
     readers_of,
 )
 from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import MIB, make_raw, qemu_img
 
-
-@pytest.fixture(scope="module", autouse=True)
-def libnbd() -> None:
-    load_libnbd()
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_images(tmp_path_factory.mktemp("images"))
+pytestmark = pytest.mark.usefixtures("libnbd")
 
 
 def test_a_source_that_changed_while_its_copy_was_broken_off(images: Path, tmp_path: Path) -> None:
@@ -151,19 +140,6 @@ def test_a_source_whose_reader_dies_is_a_clear_error_and_can_be_resumed(
     assert path.read_bytes() == (images / "disk.raw").read_bytes()
 
 
-@contextlib.contextmanager
-def guest_of(path: Path, form: str) -> t.Iterator[str]:
-    """A program that has the image open to write, as the QEMU of a guest has, and the address at which it is."""
-    socket = path.with_suffix(".socket")
-    with subprocess.Popen(["qemu-nbd", "--socket", socket, "--persistent", "-f", form, path]) as process:
-        try:
-            while not socket.exists():
-                time.sleep(0.01)
-            yield f"nbd+unix:///?socket={socket}"
-        finally:
-            process.terminate()
-
-
 def guest_writes(address: str, *commands: str) -> None:
     arguments = [part for command in (*commands, "flush") for part in ("-c", command)]
     subprocess.run(["qemu-io", "-f", "raw", *arguments, address], check=True, timeout=30, capture_output=True)
@@ -175,7 +151,7 @@ def test_a_machine_that_runs_is_copied_in_passes_and_finished_when_it_is_off(
 ) -> None:
     path, out = tmp_path / name, tmp_path / "out.raw"
     shutil.copyfile(images / name, path)
-    with guest_of(path, name.rpartition(".")[2]) as guest:
+    with guest_of(path, name.rpartition(".")[2], tmp_path / "socket") as guest:
         first = imported(looked_at_running(path), out, is_running=True)
         assert (first.resumed, first.written, out.exists()) == (0, DATA_BLOCKS * BLOCK_SIZE, False)
         guest_writes(guest, f"write -P 7 {20 * MIB} 1M", f"write -z {28 * MIB} 4M", f"write -P 9 {60 * MIB} 4k")
