@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import copy
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.modules import disk_import
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import CloudOverHttp
 from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import load_libnbd
+from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import OPTIONS, make_image, make_raw
 from ansible_collections.lifeboat.cloud.tests.unit.keystone_over_http import serving
 from ansible_collections.lifeboat.cloud.tests.unit.report_samples import ENTRY, Entry
 from hypothesis import settings
@@ -39,3 +41,13 @@ def libnbd(monkeypatch: pytest.MonkeyPatch) -> None:
     """What reads disks, also for the module disk_import."""
     load_libnbd()
     monkeypatch.setattr(disk_import, "NBD_IMPORT_ERROR", None)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the same disk in every format."""
+    directory = tmp_path_factory.mktemp("images")
+    raw = make_raw(directory / "disk.raw")
+    for name in OPTIONS:
+        make_image(raw, name)
+    return directory

@@ -14,19 +14,9 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_image import DiskImage, inspect
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import FilePart, whole_file
-from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import OPTIONS, SIZE, make_image, make_raw, qemu_img
+from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import OPTIONS, SIZE, make_raw, qemu_img
 
 SELF_CONTAINED = [name for name in OPTIONS if name not in ("flat.vmdk", "split.vmdk")]
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with one image of each kind."""
-    directory = tmp_path_factory.mktemp("images")
-    raw = make_raw(directory / "disk.raw")
-    for name in OPTIONS:
-        make_image(raw, name)
-    return directory
 
 
 def looked_at(path: Path, claimed: str | None = None, allow_backing: bool = False) -> DiskImage:
