@@ -12,7 +12,7 @@ import contextlib
 import json
 import typing as t
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from openstack.connection import Connection
@@ -21,6 +21,40 @@ from standing_lab import Play, connected, play
 NETWORK = ("-e", "first_server_count=0", "-e", "first_server_name=import-net")
 NETWORK += ("-e", json.dumps({"first_server_network": {"name": "import-net", "cidr": "192.168.79.0/24", "dns": []}}))
 REHEARSAL = "import-web-rehearsal"
+_OVF = """<?xml version="1.0"?>
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">
+  <References>{files}</References>
+  <DiskSection>{disks}</DiskSection>
+  <VirtualSystem ovf:id="vm">
+    <Name>{name}</Name>
+    <VirtualHardwareSection>
+      <Item><InstanceID>1</InstanceID><ResourceType>3</ResourceType><VirtualQuantity>1</VirtualQuantity></Item>
+      <Item><InstanceID>2</InstanceID><ResourceType>4</ResourceType><VirtualQuantity>128</VirtualQuantity>
+        <AllocationUnits>byte * 2^20</AllocationUnits></Item>
+      <Item><InstanceID>3</InstanceID><ResourceType>20</ResourceType><ResourceSubType>AHCI</ResourceSubType></Item>
+      <Item><InstanceID>4</InstanceID><ResourceType>10</ResourceType><ElementName>nic</ElementName>
+        <ResourceSubType>virtio</ResourceSubType><Connection>VM Network</Connection></Item>
+      {items}
+    </VirtualHardwareSection>
+  </VirtualSystem>
+</Envelope>
+"""
+
+
+def descriptor(name: str, disks: Mapping[str, int]) -> str:
+    """The OVF of a machine with disks at a SATA controller: their names, of which the files are NAME.vmdk, and MiB."""
+    files = "".join(f'<File ovf:id="{disk}-file" ovf:href="{disk}.vmdk"/>' for disk in disks)
+    described = "".join(
+        f'<Disk ovf:diskId="{disk}" ovf:fileRef="{disk}-file" ovf:capacity="{mib}" '
+        'ovf:capacityAllocationUnits="byte * 2^20"/>'
+        for disk, mib in disks.items()
+    )
+    items = "".join(
+        f"<Item><InstanceID>{number}</InstanceID><ResourceType>17</ResourceType><ElementName>{disk}</ElementName>"
+        f"<HostResource>ovf:/disk/{disk}</HostResource><Parent>3</Parent></Item>"
+        for number, disk in enumerate(disks, 5)
+    )
+    return _OVF.format(name=name, files=files, disks=described, items=items)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import pytest
 from importing import (
     REHEARSAL,
     address_of,
+    descriptor,
     floating_ips,
     made,
     prepared_project,
@@ -34,30 +35,6 @@ HOST = "10.98.0.11"
 PLACE = "/var/tmp/import-test"
 ARCHIVE = f"{PLACE}/import-web.ova"
 SSH_OPTIONS = ("-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR")
-OVF = """<?xml version="1.0"?>
-<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">
-  <References><File ovf:id="f0" ovf:href="boot.vmdk"/><File ovf:id="f1" ovf:href="data.vmdk"/></References>
-  <DiskSection>
-    <Disk ovf:diskId="boot" ovf:fileRef="f0" ovf:capacity="64" ovf:capacityAllocationUnits="byte * 2^20"/>
-    <Disk ovf:diskId="data" ovf:fileRef="f1" ovf:capacity="16" ovf:capacityAllocationUnits="byte * 2^20"/>
-  </DiskSection>
-  <VirtualSystem ovf:id="vm">
-    <Name>import-web</Name>
-    <VirtualHardwareSection>
-      <Item><InstanceID>1</InstanceID><ResourceType>3</ResourceType><VirtualQuantity>1</VirtualQuantity></Item>
-      <Item><InstanceID>2</InstanceID><ResourceType>4</ResourceType><VirtualQuantity>128</VirtualQuantity>
-        <AllocationUnits>byte * 2^20</AllocationUnits></Item>
-      <Item><InstanceID>3</InstanceID><ResourceType>20</ResourceType><ResourceSubType>AHCI</ResourceSubType></Item>
-      <Item><InstanceID>4</InstanceID><ResourceType>17</ResourceType><ElementName>boot</ElementName>
-        <HostResource>ovf:/disk/boot</HostResource><Parent>3</Parent></Item>
-      <Item><InstanceID>5</InstanceID><ResourceType>17</ResourceType><ElementName>data</ElementName>
-        <HostResource>ovf:/disk/data</HostResource><Parent>3</Parent></Item>
-      <Item><InstanceID>6</InstanceID><ResourceType>10</ResourceType><ElementName>nic</ElementName>
-        <ResourceSubType>virtio</ResourceSubType><Connection>VM Network</Connection></Item>
-    </VirtualHardwareSection>
-  </VirtualSystem>
-</Envelope>
-"""
 PROXMOX = """agent: 1
 boot: order=scsi0;net0
 cores: 1
@@ -131,7 +108,11 @@ def on_host(command: str, given: bytes = b"") -> str:
 @pytest.fixture(scope="module", autouse=True)
 def machines() -> Iterator[None]:
     on_host(f"mkdir -p {PLACE}; cat >{PLACE}/guest.raw", (ROOT / ".lab/guest.raw").read_bytes())
-    for name, text in (("web.ovf", OVF), ("101.conf", PROXMOX), ("import-web-libvirt.xml", LIBVIRT)):
+    for name, text in (
+        ("web.ovf", descriptor("import-web", {"boot": 64, "data": 16})),
+        ("101.conf", PROXMOX),
+        ("import-web-libvirt.xml", LIBVIRT),
+    ):
         on_host(f"cat >{PLACE}/{name}", text.encode())
     on_host(MAKE)
     yield
