@@ -266,13 +266,14 @@ def consolidate(fleet: Fleet, matrix: Matrix, staying: Staying, ceiling: float) 
 def spread(fleet: Fleet, matrix: Matrix, staying: Staying) -> Decision:
     """Servers of one anti-affinity group part where a host has too many; those that cannot move or are largest stay.
 
-    A soft policy is followed where it can be; only of a hard one it is said who could not part.
+    A soft policy is followed where it can be, and a group of more servers than there are hosts is spread evenly. Only
+    of a hard one it is said who could not part.
     """
     planner = _Planner(fleet, matrix, staying)
     for name, group in sorted(fleet.groups.items()):
         if group.policy not in {"anti-affinity", "soft-anti-affinity"}:
             continue
-        for host in sorted(planner.layout.crowded(name)):
+        for host in planner.layout.crowded(name):
             members = [each for each in planner.on(host) if each.group == name]
             members.sort(key=lambda each: (planner.staying(each) is None, -each.memory, each.id))
             for server in members[group.max_server_per_host :]:
@@ -284,8 +285,9 @@ def _part(planner: _Planner, server: Server, hard: bool) -> None:
     if hard:
         planner.leave(server, ())
     elif planner.staying(server) is None:
-        destination = planner.emptiest(server, ())
-        if destination is not None and not planner.layout.discomfort(server, destination):
+        destination, layout = planner.emptiest(server, ()), planner.layout
+        here = layout.discomfort(server, layout.host_of[server.id])
+        if destination is not None and layout.discomfort(server, destination) < here:
             planner.move(server, destination)
 
 

@@ -12,8 +12,6 @@ from collections import Counter, defaultdict
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_compatibility import Obstacle, Weight
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Amounts, Fleet, Server
 
 _UNITS = {"vcpus": ("VCPUs", 1.0), "memory": ("GiB of memory", 2.0**30), "disk": ("GiB of disk", 2.0**30)}
@@ -82,10 +80,10 @@ class Layout:
             vcpus, memory = vcpus + sign * beside.vcpus, memory + sign * beside.memory
         return max(vcpus / has.vcpus if has.vcpus else 1.0, memory / has.memory if has.memory else 1.0)
 
-    def crowded(self, group: str) -> Iterator[str]:
-        """The hosts with more members of the group than it allows or, with a soft policy, than one."""
-        most = self.fleet.groups[group].max_server_per_host
-        return (host for host, count in self._members[group].items() if count > most)
+    def crowded(self, group: str) -> list[str]:
+        """The hosts with more members than the group allows or, with a soft policy, than one; those with most first."""
+        most, members = self.fleet.groups[group].max_server_per_host, self._members[group]
+        return sorted((host for host in members if members[host] > most), key=lambda host: (-members[host], host))
 
     def keeps_groups(self, server: Server, host: str) -> bool:
         """Whether the hard policy of its group lets it come to the host."""

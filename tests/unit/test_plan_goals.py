@@ -274,6 +274,22 @@ def test_balancing_never_puts_members_of_a_soft_group_together(drawn, hosts, tol
         assert all(pairs(layout, name) <= count for name, count in before.items())
 
 
+@pytest.mark.parametrize(
+    ("places", "moves"), [([5, 2, 0], 2), ([2, 5, 0], 2), ([3, 1, 1], 1), ([4, 0, 0], 2), ([2, 2, 1], 0)]
+)
+def test_spreading_makes_a_soft_group_even_that_is_larger_than_the_number_of_hosts(places, moves):
+    crowd = [
+        server(f"{place}-{each}", f"cmp{place}", group="soft")
+        for place, count in enumerate(places, 1)
+        for each in range(count)
+    ]
+    of = fleet(3, crowd, SOFT)
+    decision = decide(goals.spread, of)
+    counts = [len(on) for on in after(of, decision).on.values()]
+    assert max(counts) - min(counts) <= 1
+    assert len(decision.moves) == moves
+
+
 def test_consolidating_puts_members_of_a_soft_group_together_only_where_it_must():
     guests = [
         server("a", "cmp1", group="soft"),
