@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from openstack.connection import Connection
-from standing_lab import Play, connected, play
+from standing_lab import PLAY_TIMEOUT_S, Play, connected, play
 
 NETWORK = ("-e", "first_server_count=0", "-e", "first_server_name=import-net")
 NETWORK += ("-e", json.dumps({"first_server_network": {"name": "import-net", "cidr": "192.168.79.0/24", "dns": []}}))
@@ -29,11 +29,11 @@ _OVF = """<?xml version="1.0"?>
     <Name>{name}</Name>
     <VirtualHardwareSection>
       <Item><InstanceID>1</InstanceID><ResourceType>3</ResourceType><VirtualQuantity>1</VirtualQuantity></Item>
-      <Item><InstanceID>2</InstanceID><ResourceType>4</ResourceType><VirtualQuantity>128</VirtualQuantity>
+      <Item><InstanceID>2</InstanceID><ResourceType>4</ResourceType><VirtualQuantity>{memory}</VirtualQuantity>
         <AllocationUnits>byte * 2^20</AllocationUnits></Item>
       <Item><InstanceID>3</InstanceID><ResourceType>20</ResourceType><ResourceSubType>AHCI</ResourceSubType></Item>
       <Item><InstanceID>4</InstanceID><ResourceType>10</ResourceType><ElementName>nic</ElementName>
-        <ResourceSubType>virtio</ResourceSubType><Connection>VM Network</Connection></Item>
+        <ResourceSubType>{interface}</ResourceSubType><Connection>VM Network</Connection></Item>
       {items}
     </VirtualHardwareSection>
   </VirtualSystem>
@@ -41,7 +41,7 @@ _OVF = """<?xml version="1.0"?>
 """
 
 
-def descriptor(name: str, disks: Mapping[str, int]) -> str:
+def descriptor(name: str, disks: Mapping[str, int], memory_mib: int = 128, interface: str = "virtio") -> str:
     """The OVF of a machine with disks at a SATA controller: their names, of which the files are NAME.vmdk, and MiB."""
     files = "".join(f'<File ovf:id="{disk}-file" ovf:href="{disk}.vmdk"/>' for disk in disks)
     described = "".join(
@@ -54,7 +54,7 @@ def descriptor(name: str, disks: Mapping[str, int]) -> str:
         f"<HostResource>ovf:/disk/{disk}</HostResource><Parent>3</Parent></Item>"
         for number, disk in enumerate(disks, 5)
     )
-    return _OVF.format(name=name, files=files, disks=described, items=items)
+    return _OVF.format(name=name, files=files, disks=described, items=items, memory=memory_mib, interface=interface)
 
 
 @contextlib.contextmanager
@@ -106,7 +106,14 @@ def floating_ips(project: Connection) -> set[str]:
     return {each.floating_ip_address for each in project.network.ips()}
 
 
-def run(source: str, directory: Path, *arguments: str, check: bool = True, **given: object) -> Play:
+def run(
+    source: str,
+    directory: Path,
+    *arguments: str,
+    check: bool = True,
+    timeout_s: float = PLAY_TIMEOUT_S,
+    **given: object,
+) -> Play:
     """The playbook, with the receipts in the directory."""
     variables = {
         "machine_import_source": source,
@@ -116,7 +123,7 @@ def run(source: str, directory: Path, *arguments: str, check: bool = True, **giv
         "machine_import_report_directory": str(directory),
         **given,
     }
-    return play("import", *arguments, "-e", json.dumps(variables), check=check)
+    return play("import", *arguments, "-e", json.dumps(variables), check=check, timeout_s=timeout_s)
 
 
 def receipts(directory: Path) -> list[dict[str, t.Any]]:

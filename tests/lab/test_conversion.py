@@ -8,10 +8,8 @@ It needs no lab: all of it happens on this machine, without KVM. The guest is a 
 
 from __future__ import annotations
 
-import glob
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -24,15 +22,14 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.modules import guest_conversion
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
+from foreign_guest import build, drivers, has_kernel, lacking
 from standing_lab import module
 
-NEEDED = ("virt-v2v", "nbdcopy", "nbdkit", "qemu-system-x86_64", "mmdebstrap", "lsinitramfs", "debugfs")
-LACKING = [each for each in NEEDED if shutil.which(each) is None]
-if not glob.glob("/boot/vmlinuz-*"):
+LACKING = lacking(["virt-v2v", "nbdcopy", "nbdkit", "qemu-system-x86_64", "debugfs"])
+if not has_kernel():
     LACKING.append("a kernel in /boot")
 # It takes two and a half to four minutes of a processor; where others work on both, twenty.
 WITHIN_S = 3600
-BUILD_WITHIN_S = 1200
 BOOT_WITHIN_S = 600
 # Where foreign_guest.sh has put the partition.
 OFFSET = 2**20
@@ -84,23 +81,8 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     directory = tmp_path_factory.mktemp("conversion")
-    script = Path(__file__).with_name("foreign_guest.sh")
-    subprocess.run(["sh", script, directory, mirror()], check=True, timeout=BUILD_WITHIN_S)
-    assert not drivers(directory / "initrd"), "the guest has drivers for virtio before it is converted"
+    build(directory)
     return Place(directory)
-
-
-def mirror() -> str:
-    """Where this machine has Debian's packages from."""
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
-    asked = subprocess.run([*command, "Component: main"], capture_output=True, text=True, check=True, timeout=60)
-    return next(line for line in asked.stdout.splitlines() if "security" not in line)
-
-
-def drivers(initrd: Path) -> set[str]:
-    """The drivers for virtio in an initramfs."""
-    listed = subprocess.run(["lsinitramfs", initrd], capture_output=True, text=True, check=True, timeout=120).stdout
-    return {name.split(".")[0] for name in map(os.path.basename, listed.splitlines()) if name.startswith("virtio")}
 
 
 def wait_for(what: str, ask: Callable[[], object], within_s: float, seen: Path) -> None:
