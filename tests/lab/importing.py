@@ -22,18 +22,19 @@ NETWORK = ("-e", "first_server_count=0", "-e", "first_server_name=import-net")
 NETWORK += ("-e", json.dumps({"first_server_network": {"name": "import-net", "cidr": "192.168.79.0/24", "dns": []}}))
 REHEARSAL = "import-web-rehearsal"
 _OVF = """<?xml version="1.0"?>
-<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
+  xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
   <References>{files}</References>
   <DiskSection>{disks}</DiskSection>
   <VirtualSystem ovf:id="vm">
     <Name>{name}</Name>
     <VirtualHardwareSection>
-      <Item><InstanceID>1</InstanceID><ResourceType>3</ResourceType><VirtualQuantity>1</VirtualQuantity></Item>
-      <Item><InstanceID>2</InstanceID><ResourceType>4</ResourceType><VirtualQuantity>{memory}</VirtualQuantity>
-        <AllocationUnits>byte * 2^20</AllocationUnits></Item>
-      <Item><InstanceID>3</InstanceID><ResourceType>20</ResourceType><ResourceSubType>AHCI</ResourceSubType></Item>
-      <Item><InstanceID>4</InstanceID><ResourceType>10</ResourceType><ElementName>nic</ElementName>
-        <ResourceSubType>{interface}</ResourceSubType><Connection>VM Network</Connection></Item>
+      <Item><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceType>3</rasd:ResourceType><rasd:VirtualQuantity>1</rasd:VirtualQuantity></Item>
+      <Item><rasd:InstanceID>2</rasd:InstanceID><rasd:ResourceType>4</rasd:ResourceType><rasd:VirtualQuantity>{memory}</rasd:VirtualQuantity>
+        <rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits></Item>
+      <Item><rasd:InstanceID>3</rasd:InstanceID><rasd:ResourceType>20</rasd:ResourceType><rasd:ResourceSubType>AHCI</rasd:ResourceSubType></Item>
+      <Item><rasd:InstanceID>4</rasd:InstanceID><rasd:ResourceType>10</rasd:ResourceType><rasd:ElementName>nic</rasd:ElementName>
+        <rasd:ResourceSubType>{interface}</rasd:ResourceSubType><rasd:Connection>VM Network</rasd:Connection></Item>
       {items}
     </VirtualHardwareSection>
   </VirtualSystem>
@@ -50,8 +51,9 @@ def descriptor(name: str, disks: Mapping[str, int], memory_mib: int = 128, inter
         for disk, mib in disks.items()
     )
     items = "".join(
-        f"<Item><InstanceID>{number}</InstanceID><ResourceType>17</ResourceType><ElementName>{disk}</ElementName>"
-        f"<HostResource>ovf:/disk/{disk}</HostResource><Parent>3</Parent></Item>"
+        f"<Item><rasd:InstanceID>{number}</rasd:InstanceID><rasd:ResourceType>17</rasd:ResourceType>"
+        f"<rasd:ElementName>{disk}</rasd:ElementName><rasd:HostResource>ovf:/disk/{disk}</rasd:HostResource>"
+        "<rasd:Parent>3</rasd:Parent></Item>"
         for number, disk in enumerate(disks, 5)
     )
     return _OVF.format(name=name, files=files, disks=described, items=items, memory=memory_mib, interface=interface)
