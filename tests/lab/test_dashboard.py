@@ -37,7 +37,9 @@ class Browser:
         for argument in ARGUMENTS:
             options.add_argument(argument)
         # Named, so that nothing looks for another driver in the internet.
-        service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+        found = shutil.which("chromedriver")
+        assert found, "this machine has no chromedriver; scripts/test cloud installs it"
+        service = webdriver.ChromeService(executable_path=found)
         self.driver = webdriver.Chrome(options=options, service=service)
         self.driver.set_page_load_timeout(WAIT_S)
         self.address = address
