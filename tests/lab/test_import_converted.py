@@ -51,6 +51,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     pack = ["tar", "-c", "--format=ustar", "-C", directory, "-f", directory / "web.ova", "web.ovf", "boot.vmdk"]
     subprocess.run(pack, check=True, timeout=60)
     try:
+        # A run that failed keeps what it has converted, for one that goes on with the same machine.
+        module(HOST, "ansible.builtin.file", path=f"/var/lib/lifeboat/imports/converted/{NAME}", state="absent")
         module(HOST, "ansible.builtin.file", path=PLACE, state="directory")
         module(HOST, "ansible.builtin.copy", src=str(directory / "web.ova"), dest=ARCHIVE)
         module(HOST, "ansible.builtin.apt", name="linux-image-cloud-amd64", install_recommends=False, update_cache=True)
