@@ -34,11 +34,11 @@ options:
       setup_s:
         description: Seconds of a migration before and after its copy.
         type: float
-        default: 5.0
+        default: 10.0
       reboot_s:
         description: Seconds that a server takes to shut down and start.
         type: float
-        default: 30.0
+        default: 15.0
   limits:
     description: How many migrations there may be at the same time.
     type: dict

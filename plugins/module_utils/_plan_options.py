@@ -29,9 +29,18 @@ def _options(kind: str, **defaults: float | bool | None) -> dict[str, t.Any]:
     return {"type": "dict", "apply_defaults": True, "options": options}
 
 
+_SECONDS = Defaults()
+
 PLANNING_OPTIONS: dict[str, dict[str, t.Any]] = {
     "shared_storage": {"type": "str"},
-    "assumed": _options("float", bandwidth=None, dirty_rate=None, switch_s=0.2, setup_s=5.0, reboot_s=30.0),
+    "assumed": _options(
+        "float",
+        bandwidth=None,
+        dirty_rate=None,
+        switch_s=_SECONDS.switch_s,
+        setup_s=_SECONDS.setup_s,
+        reboot_s=_SECONDS.reboot_s,
+    ),
     "limits": _options("int", outgoing=1, incoming=1, link=4, total=50),
     "policy": _options("float", downtime_s=0.5, total_s=600.0, auto_converge=True, post_copy=False, cold=False),
     "history": {"type": "list", "elements": "dict", "default": []},

@@ -9,6 +9,7 @@ import json
 
 import pytest
 import yaml
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import Defaults
 from ansible_collections.lifeboat.cloud.plugins.modules import migration_plan
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, host, server
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
@@ -29,7 +30,7 @@ def test_it_plans_and_says_who_stays_and_why():
     seen = run(goal="drain", drain=["cmp1"], **FLEET)
     (step,) = seen["steps"]
     assert (step["server"], step["source"], step["mode"], step["stops_server"]) == ("web", "cmp1", "pre-copy", False)
-    assert step["end_s"] == pytest.approx(GIB / 125e6 + 5.2, abs=0.01)
+    assert step["end_s"] == pytest.approx(GIB / 125e6 + Defaults().setup_s + Defaults().switch_s, abs=0.01)
     (stays,) = seen["unplaced"]
     assert stays["servers"] == [{"server": "db", "name": "db", "host": "cmp1"}]
     assert stays["reasons"] == [{"hosts": [], "obstacles": [{"subject": "server", "reason": "it has a PCI device"}]}]
@@ -121,7 +122,7 @@ def test_a_policy_decides_whether_a_server_may_be_stopped():
     of = FLEET | {"servers": [server("old", "cmp1", movable="cold")]}
     assert not run(goal="drain", drain=["cmp1"], **of)["steps"]
     (step,) = run(goal="drain", drain=["cmp1"], policy={"cold": True}, **of)["steps"]
-    assert (step["mode"], step["stops_server"], step["downtime_s"]) == ("cold", True, 30)
+    assert (step["mode"], step["stops_server"], step["downtime_s"]) == ("cold", True, Defaults().reboot_s)
 
 
 def test_a_measured_dirty_rate_decides_on_the_mode():

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model import Guest, Path, Policy, pre_copy
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan import Goal, make_plan, plan_json
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import Estimates, outcome_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import Defaults, Estimates, outcome_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Limits, Move
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, GIGABIT, MIB, fleet, host, server
 
@@ -63,13 +63,14 @@ def test_a_cold_migration_teaches_how_long_the_server_is_away():
     seen = Estimates([outcome_of(entry("cold", **cold, transferred=None, copy_s=None, downtime_s=42.0, total_s=50.0))])
     assert (seen.reboot_s("cmp1", "cmp2"), seen.cold_setup_s("cmp1", "cmp2")) == (42, 8)
     seen = Estimates([outcome_of(entry("cold", **cold, transferred=None, copy_s=None, downtime_s=None, total_s=50.0))])
-    assert (seen.reboot_s("cmp8", "cmp9"), seen.cold_setup_s("cmp8", "cmp9")) == (45, 5)
-    assert (seen.setup_s("cmp1", "cmp2"), seen.switch_s("cmp1", "cmp2")) == (5, 0.2)
+    assumed = Defaults()
+    assert (seen.reboot_s("cmp8", "cmp9"), seen.cold_setup_s("cmp8", "cmp9")) == (45, assumed.setup_s)
+    assert (seen.setup_s("cmp1", "cmp2"), seen.switch_s("cmp1", "cmp2")) == (assumed.setup_s, assumed.switch_s)
 
 
 def test_a_stopped_server_teaches_nothing_of_starting_one():
     stopped = entry("cold", assumed={"downtime_s": 0.0, "total_s": 5.0}, downtime_s=None, total_s=9.0)
-    assert Estimates([outcome_of(stopped)]).reboot_s("cmp1", "cmp2") == 30
+    assert Estimates([outcome_of(stopped)]).reboot_s("cmp1", "cmp2") == Defaults().reboot_s
 
 
 def test_one_odd_migration_changes_nothing_and_a_lasting_change_is_learned():
