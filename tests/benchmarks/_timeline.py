@@ -11,17 +11,12 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import sys
 import typing as t
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from _lab import PERIOD_S, RECORDED_AT_MOST_S, Order, Recording, answers, gaps, pinging, shell
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".ansible" / "collections"))
-
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_log import entries
 
 # A pause beside the gap is worth a line when so many answers are missing.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import subprocess
@@ -40,8 +39,3 @@ def drivers(initrd: Path) -> set[str]:
     """The drivers for virtio in an initramfs."""
     listed = subprocess.run(["lsinitramfs", initrd], capture_output=True, text=True, check=True, timeout=120).stdout
     return {name.split(".")[0] for name in map(os.path.basename, listed.splitlines()) if name.startswith("virtio")}
-
-
-def has_kernel() -> bool:
-    """Whether virt-v2v finds a kernel for its virtual machine."""
-    return bool(glob.glob("/boot/vmlinuz-*"))

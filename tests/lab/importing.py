@@ -15,48 +15,25 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, item, ovf
 from openstack.connection import Connection
 from standing_lab import PLAY_TIMEOUT_S, Play, connected, play
 
 NETWORK = ("-e", "first_server_count=0", "-e", "first_server_name=import-net")
 NETWORK += ("-e", json.dumps({"first_server_network": {"name": "import-net", "cidr": "192.168.79.0/24", "dns": []}}))
 REHEARSAL = "import-web-rehearsal"
-_OVF = """<?xml version="1.0"?>
-<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
-  xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
-  <References>{files}</References>
-  <DiskSection>{disks}</DiskSection>
-  <VirtualSystem ovf:id="vm">
-    <Name>{name}</Name>
-    <VirtualHardwareSection>
-      <Item><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceType>3</rasd:ResourceType><rasd:VirtualQuantity>1</rasd:VirtualQuantity></Item>
-      <Item><rasd:InstanceID>2</rasd:InstanceID><rasd:ResourceType>4</rasd:ResourceType><rasd:VirtualQuantity>{memory}</rasd:VirtualQuantity>
-        <rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits></Item>
-      <Item><rasd:InstanceID>3</rasd:InstanceID><rasd:ResourceType>20</rasd:ResourceType><rasd:ResourceSubType>AHCI</rasd:ResourceSubType></Item>
-      <Item><rasd:InstanceID>4</rasd:InstanceID><rasd:ResourceType>10</rasd:ResourceType><rasd:ElementName>nic</rasd:ElementName>
-        <rasd:ResourceSubType>{interface}</rasd:ResourceSubType><rasd:Connection>VM Network</rasd:Connection></Item>
-      {items}
-    </VirtualHardwareSection>
-  </VirtualSystem>
-</Envelope>
-"""
 
 
 def descriptor(name: str, disks: Mapping[str, int], memory_mib: int = 128, interface: str = "virtio") -> str:
     """The OVF of a machine with disks at a SATA controller: their names, of which the files are NAME.vmdk, and MiB."""
-    files = "".join(f'<File ovf:id="{disk}-file" ovf:href="{disk}.vmdk"/>' for disk in disks)
-    described = "".join(
-        f'<Disk ovf:diskId="{disk}" ovf:fileRef="{disk}-file" ovf:capacity="{mib}" '
-        'ovf:capacityAllocationUnits="byte * 2^20"/>'
-        for disk, mib in disks.items()
+    return ovf(
+        [SampleDisk(f"{disk}.vmdk", capacity=str(mib), id=disk) for disk, mib in disks.items()],
+        name=name,
+        processor=item(3, InstanceID=1, VirtualQuantity=1),
+        memory=item(4, InstanceID=2, VirtualQuantity=memory_mib, AllocationUnits="byte * 2^20"),
+        controller=item(20, InstanceID=3, ResourceSubType="AHCI"),
+        nic=item(10, InstanceID=9, ElementName="nic", ResourceSubType=interface, Connection="VM Network"),
     )
-    items = "".join(
-        f"<Item><rasd:InstanceID>{number}</rasd:InstanceID><rasd:ResourceType>17</rasd:ResourceType>"
-        f"<rasd:ElementName>{disk}</rasd:ElementName><rasd:HostResource>ovf:/disk/{disk}</rasd:HostResource>"
-        "<rasd:Parent>3</rasd:Parent></Item>"
-        for number, disk in enumerate(disks, 5)
-    )
-    return _OVF.format(name=name, files=files, disks=described, items=items, memory=memory_mib, interface=interface)
 
 
 @contextlib.contextmanager

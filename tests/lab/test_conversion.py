@@ -8,6 +8,7 @@ It needs no lab: all of it happens on this machine, without KVM. The guest is a 
 
 from __future__ import annotations
 
+import glob
 import multiprocessing
 import os
 import signal
@@ -22,11 +23,11 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.modules import guest_conversion
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
-from foreign_guest import build, drivers, has_kernel, lacking
+from foreign_guest import build, drivers, lacking
 from standing_lab import module
 
 LACKING = lacking(["virt-v2v", "nbdcopy", "nbdkit", "qemu-system-x86_64", "debugfs"])
-if not has_kernel():
+if not glob.glob("/boot/vmlinuz-*"):
     LACKING.append("a kernel in /boot")
 # It takes two and a half to four minutes of a processor; where others work on both, twenty.
 WITHIN_S = 3600

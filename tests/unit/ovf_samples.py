@@ -22,7 +22,7 @@ _ENVELOPE = """<?xml version="1.0" encoding="UTF-8"?>
   <DiskSection><Info>Disks</Info>{disks}</DiskSection>{options}
   <VirtualSystem ovf:id="vm">
     <Info>A machine</Info>
-    <Name>web1</Name>
+    <Name>{name}</Name>
     <OperatingSystemSection ovf:id="96" vmw:osType="debian12_64Guest"><Info>The guest</Info></OperatingSystemSection>
     <VirtualHardwareSection>
       <Info>Hardware</Info>{items}
@@ -50,12 +50,16 @@ NIC = item(
 
 @dataclass(frozen=True)
 class SampleDisk:
-    """A disk of the package: the file's name and content, and what of the capacity stands where."""
+    """A disk of the package: the file's name and content, and what of the capacity stands where.
+
+    Without content nothing is said of the file's size, without ``id`` the disk has a number.
+    """
 
     file: str
-    content: bytes
+    content: bytes = b""
     capacity: str = "16"
     units: str = "byte * 2^20"
+    id: str = ""
 
 
 def options(*names: str, default: str = "") -> str:
@@ -69,25 +73,35 @@ def options(*names: str, default: str = "") -> str:
 
 
 def ovf(
-    disks: t.Sequence[SampleDisk], extra: str = "", firmware: str = "bios", memory: str = MEMORY, options: str = ""
+    disks: t.Sequence[SampleDisk],
+    extra: str = "",
+    firmware: str = "bios",
+    memory: str = MEMORY,
+    options: str = "",
+    name: str = "web1",
+    processor: str = CPU,
+    controller: str = CONTROLLER,
+    nic: str = NIC,
 ) -> str:
-    """A descriptor of a machine with these disks."""
+    """A descriptor of a machine with these disks, at the controller, whose InstanceID is 3."""
+    ids = [disk.id or f"disk{n}" for n, disk in enumerate(disks)]
     files = "".join(
-        f'<File ovf:id="file{n}" ovf:href="{disk.file}" ovf:size="{len(disk.content)}"/>'
+        f'<File ovf:id="file{n}" ovf:href="{disk.file}"'
+        + (f' ovf:size="{len(disk.content)}"/>' if disk.content else "/>")
         for n, disk in enumerate(disks)
     )
     described = "".join(
-        f'<Disk ovf:diskId="disk{n}" ovf:fileRef="file{n}" ovf:capacity="{disk.capacity}" '
+        f'<Disk ovf:diskId="{ids[n]}" ovf:fileRef="file{n}" ovf:capacity="{disk.capacity}" '
         f'ovf:capacityAllocationUnits="{disk.units}" '
         'ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"/>'
         for n, disk in enumerate(disks)
     )
     drives = "".join(
-        item(17, InstanceID=20 + n, ElementName=f"Disk {n}", HostResource=f"ovf:/disk/disk{n}", Parent=3)
+        item(17, InstanceID=20 + n, ElementName=f"Disk {n}", HostResource=f"ovf:/disk/{ids[n]}", Parent=3)
         for n in range(len(disks))
     )
-    items = CPU + memory + CONTROLLER + drives + NIC + extra
-    return _ENVELOPE.format(files=files, disks=described, items=items, firmware=firmware, options=options)
+    items = processor + memory + controller + drives + nic + extra
+    return _ENVELOPE.format(name=name, files=files, disks=described, items=items, firmware=firmware, options=options)
 
 
 def manifest(contents: t.Mapping[str, bytes], algorithm: str = "sha256") -> str:
