@@ -82,7 +82,7 @@ def main() -> int:
     arguments = parser.parse_args()
     runs: list[dict[str, float]] = []
     with prepared_project() as project, archive(arguments.host) as source:
-        for _ in range(arguments.runs):
+        for _run in range(arguments.runs):
             runs.append(imported(source, arguments.virtio))
             remove(project)
             print(", ".join(f"{name} {seconds:.1f}" for name, seconds in runs[-1].items()), file=sys.stderr, flush=True)
