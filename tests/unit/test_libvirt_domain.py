@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import time
 from dataclasses import replace
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, Condition, Leftovers, State
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import bounded, connected, version_text
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, Condition, State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import connected
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_domain import (
     WantedDomain,
     not_kept,
@@ -23,29 +21,19 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_domain imp
     wanted_definition,
 )
 from ansible_collections.lifeboat.cloud.plugins.modules import libvirt_domain
-from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import Clock, FakeHypervisor
+from ansible_collections.lifeboat.cloud.tests.unit.libvirt_domain_samples import (
+    DISK,
+    NIC,
+    VM1,
+    clock_of,
+    converge,
+    definition,
+    state,
+    with_a_running_domain,
+    xml,
+)
+from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import FakeHypervisor
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
-
-DISK = "<disk type='file'><source file='/images/vm1.img'/><target dev='vda' bus='virtio'/></disk>"
-NIC = "<interface type='bridge'><source bridge='br0'/></interface>"
-
-
-def xml(memory="512", devices=DISK + NIC, more="", system=""):
-    return f"""
-      <domain type='test'>
-        <!-- a comment -->
-        <memory unit='MiB'>{memory}</memory>{more}
-        <vcpu>2</vcpu>
-        <os><type>hvm</type>{system}</os>
-        <devices>{devices}</devices>
-      </domain>"""
-
-
-def definition(**parts):
-    return wanted_definition(xml(**parts), "vm1")
-
-
-VM1 = WantedDomain(name="vm1", definition=definition())
 
 
 @pytest.fixture(params=["memory", "libvirt"])
@@ -57,21 +45,6 @@ def hypervisor(request):
     pytest.importorskip("libvirt")
     with connected("test:///default", 10.0) as connection:
         yield connection
-
-
-def clock_of(hypervisor):
-    return getattr(hypervisor, "clock", Clock())
-
-
-def converge(hypervisor, wanted):
-    made = plan(hypervisor, wanted, clock_of(hypervisor))
-    for change in made.changes:
-        change.do()
-    return [change.says for change in made.changes]
-
-
-def state(hypervisor, name="vm1"):
-    return hypervisor.find(name).condition().state
 
 
 def test_a_domain_is_defined_and_a_second_run_changes_nothing(hypervisor):
@@ -217,10 +190,7 @@ def test_another_uuid_is_refused_before_anything_happens(hypervisor):
 
 @pytest.fixture
 def memory():
-    fake = FakeHypervisor()
-    converge(fake, replace(VM1, state="running"))
-    fake.calls.clear()
-    return fake
+    return with_a_running_domain()
 
 
 def test_a_guest_that_takes_its_time_is_waited_for(memory):
@@ -288,118 +258,6 @@ def test_a_domain_can_be_started_paused():
     fake = FakeHypervisor()
     assert converge(fake, replace(VM1, state="paused")) == ["define domain vm1", "start paused domain vm1"]
     assert state(fake) is State.PAUSED
-
-
-def save(memory):
-    domain = memory.find("vm1")
-    domain.saved, domain.running = domain.running, None
-    domain.found, domain.left = Condition(State.SHUT_OFF, "saved"), Leftovers(managed_save=True)
-
-
-def test_a_managed_save_is_restored_and_never_lost_by_itself(memory):
-    save(memory)
-    more = WantedDomain(name="vm1", state="running", definition=definition(memory="1024"))
-    with pytest.raises(LifeboatError, match="managed save"):
-        plan(memory, more, memory.clock)
-    with pytest.raises(LifeboatError) as refusal:
-        plan(memory, WantedDomain(name="vm1", state="absent"), memory.clock)
-    assert "'managed_save'" in refusal.value.remedy
-    assert converge(memory, replace(VM1, state="running")) == ["restore domain vm1"]
-    assert memory.find("vm1").condition().reason == "restored"
-
-
-def test_a_managed_save_is_dropped_when_it_may_be(memory):
-    save(memory)
-    drop = frozenset({"managed_save"})
-    more = WantedDomain(name="vm1", state="running", definition=definition(memory="1024"), remove=drop)
-    assert converge(memory, more) == ["redefine domain vm1", "start domain vm1"]
-    assert pending(memory, more) == []
-    converge(memory, replace(more, state="shut_off"))
-    save(memory)
-    assert converge(memory, replace(more, state="absent")) == ["undefine domain vm1 with its managed_save"]
-
-
-@pytest.mark.parametrize(
-    ("left", "part"),
-    [(Leftovers(snapshots=2), "snapshots_metadata"), (Leftovers(checkpoints=1), "checkpoints_metadata")],
-)
-def test_metadata_go_only_when_named(memory, left, part):
-    memory.find("vm1").left = left
-    gone = WantedDomain(name="vm1", state="absent")
-    with pytest.raises(LifeboatError, match=f"'{part}'"):
-        plan(memory, gone, memory.clock)
-    assert memory.calls == []
-    converge(memory, replace(gone, remove=frozenset({part})))
-    assert memory.calls == ["shutdown", f"undefine {part} keep "]
-
-
-def test_a_disk_that_a_snapshot_has_moved_is_not_put_back(memory):
-    domain = memory.find("vm1")
-    domain.left = Leftovers(snapshots=1)
-    domain.defined.find("devices/disk/source").set("file", "/images/vm1.snapshot")
-    with pytest.raises(LifeboatError) as refusal:
-        plan(memory, VM1, memory.clock)
-    assert "/images/vm1.snapshot -> /images/vm1.img" in refusal.value.found
-    moved = DISK.replace("vm1.img", "vm1.snapshot") + NIC
-    assert converge(memory, replace(VM1, definition=definition(devices=moved))) == []
-    assert converge(memory, replace(VM1, definition=definition(memory="1024", devices=moved))) == [
-        "redefine domain vm1"
-    ]
-    domain.left = Leftovers()
-    assert converge(memory, VM1) == ["redefine domain vm1"]
-
-
-def test_firmware_state_is_kept_unless_named():
-    system = "<loader readonly='yes' type='pflash'>/OVMF.fd</loader><nvram>/vm1.fd</nvram>"
-    tpm = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
-    wanted = replace(VM1, definition=definition(system=system, devices=DISK + tpm))
-    for remove, call in (
-        ((), "undefine  keep nvram,tpm_state"),
-        (("nvram", "snapshots_metadata"), "undefine nvram keep tpm_state"),
-        (("tpm_state", "nvram"), "undefine nvram,tpm_state keep "),
-    ):
-        fake = FakeHypervisor()
-        converge(fake, wanted)
-        converge(fake, replace(wanted, state="absent", remove=frozenset(remove)))
-        assert fake.calls == ["define", call]
-
-
-STORAGE = replace(VM1, state="absent", remove=frozenset({"storage"}))
-
-
-def test_storage_is_kept_unless_named(memory):
-    memory.add_volume("/images/vm1.img")
-    assert converge(memory, replace(STORAGE, remove=frozenset())) == ["shut down domain vm1", "undefine domain vm1"]
-    assert "/images/vm1.img" in memory.volumes
-
-
-def test_storage_goes_when_named_but_not_what_is_shared():
-    disks = (
-        DISK
-        + "<disk type='network'><source protocol='rbd' name='vms/vm1'/><target dev='vdb'/></disk>"
-        + "<disk type='volume'><source pool='fast' volume='v1'/><target dev='vdc'/></disk>"
-        + "<disk type='file'><source file='/images/common.img'/><target dev='vdd'/><shareable/></disk>"
-        + "<disk type='file' device='cdrom'><source file='/images/cd.iso'/><target dev='sda'/><readonly/></disk>"
-    )
-    fake = FakeHypervisor()
-    for path in ("/images/vm1.img", "vms/vm1", "fast/v1", "/images/common.img", "/images/cd.iso"):
-        fake.add_volume(path)
-    converge(fake, replace(VM1, definition=definition(devices=disks)))
-    assert converge(fake, STORAGE) == [
-        "undefine domain vm1",
-        "delete volume /images/vm1.img",
-        "delete volume vms/vm1",
-        "delete volume fast/v1",
-    ]
-    assert set(fake.volumes) == {"/images/common.img", "/images/cd.iso"}
-    assert converge(fake, STORAGE) == []
-
-
-def test_storage_of_no_pool_is_refused_before_anything_happens(memory):
-    with pytest.raises(LifeboatError) as refusal:
-        plan(memory, STORAGE, memory.clock)
-    assert refusal.value.thing == "disk vda of domain vm1" and "/images/vm1.img" in refusal.value.found
-    assert memory.calls == []
 
 
 def test_a_transient_domain_becomes_persistent_or_is_refused(memory):
@@ -503,57 +361,3 @@ def test_the_module_names_the_library_it_lacks(monkeypatch):
     monkeypatch.setattr(_libvirt_client, "LIBVIRT_IMPORT_ERROR", "ImportError: no libvirt")
     failed = run_module(libvirt_domain.main, name="vm1")
     assert failed["failed"] and "libvirt-python" in failed["msg"]
-
-
-def test_a_call_that_does_not_end_is_given_up():
-    began = time.monotonic()
-    with pytest.raises(TimeoutError):
-        bounded(lambda: time.sleep(5), 0.05)
-    assert time.monotonic() - began < 2
-    assert bounded(lambda: 7, 5.0) == 7
-    with pytest.raises(ZeroDivisionError):
-        bounded(lambda: 1 // 0, 5.0)
-
-
-def test_a_daemon_that_hangs_is_given_up(tmp_path):
-    pytest.importorskip("libvirt")
-    path = tmp_path / "silent"
-    with socket.socket(socket.AF_UNIX) as silent:
-        silent.bind(str(path))
-        silent.listen()
-        began = time.monotonic()
-        with pytest.raises(CallError) as failure, connected(f"qemu+unix:///system?socket={path}", 0.5):
-            pass
-    assert time.monotonic() - began < 3
-    assert "within 0.5 s" in failure.value.found and failure.value.code is None
-
-
-def test_a_daemon_that_is_not_there_is_named(tmp_path):
-    pytest.importorskip("libvirt")
-    uri = f"qemu+unix:///system?socket={tmp_path}/none"
-    with pytest.raises(CallError) as failure, connected(uri, 5.0):
-        pass
-    assert failure.value.thing == f"libvirt at {uri}" and "none" in failure.value.found
-
-
-def test_numbers_of_states_reasons_and_versions_are_libvirt_s():
-    assert Condition.of(3, 5) == Condition(State.PAUSED, "ioerror")
-    assert Condition.of(1, 99) == Condition(State.RUNNING, "unknown")
-    assert Condition.of(99, 0) == Condition(State.UNKNOWN, "unknown")
-    assert version_text(11003000) == "11.3.0"
-
-
-def test_names_of_states_reasons_and_flags_are_libvirt_s():
-    library = pytest.importorskip("libvirt")
-    for state_name, reason, state_number, reason_number in (
-        (State.RUNNING, "postcopy", "RUNNING", "RUNNING_POSTCOPY"),
-        (State.PAUSED, "starting_up", "PAUSED", "PAUSED_STARTING_UP"),
-        (State.SHUT_OFF, "daemon", "SHUTOFF", "SHUTOFF_DAEMON"),
-        (State.CRASHED, "panicked", "CRASHED", "CRASHED_PANICKED"),
-        (State.SLEEPING, "unknown", "PMSUSPENDED", "PMSUSPENDED_UNKNOWN"),
-        (State.SHUTTING_DOWN, "user", "SHUTDOWN", "SHUTDOWN_USER"),
-    ):
-        numbers = (getattr(library, f"VIR_DOMAIN_{name}") for name in (state_number, reason_number))
-        assert Condition.of(*numbers) == Condition(state_name, reason)
-    for flags in _libvirt_client._UNDEFINE.values():
-        assert all(hasattr(library, flag) for flag in flags if flag)
