@@ -23,7 +23,8 @@ description:
   - Chosen is the flavor with the least memory of those that have the processors, memory and disk of the machine and no
     extra specs. One that is asked for needs only a disk that is large enough.
   - Refused are a network without mapping or with one to an unknown network, no flavor that fits, losses that are
-    serious unless they are accepted, and names that something of another source has.
+    serious unless they are accepted, and names that something of another source has. What an interrupted import of this
+    source has left is no obstacle, an image without all of its data or a volume that no server has had.
 options:
   _input:
     description:
@@ -32,8 +33,8 @@ options:
       - C(wanted) has C(name), C(flavor) (empty to choose one), C(networks) (a network of the cloud for each of the
         source, named like C(vmbr0), with a VLAN C(vmbr0.10), and C(default) for a disk alone), C(sources) (SHA-256 of
         the files by their paths; of converted ones those of all files of the source, with spaces between),
-        C(rehearsal) (a suffix, empty for none), C(accept_losses), and C(running), when
-        C(sources) are of the paths since the files change.
+        C(rehearsal) (a suffix, empty for none), C(accept_losses), C(running), when
+        C(sources) are of the paths since the files change, and C(stopped), when that machine is off by now.
     type: dict
     required: true
 """
@@ -54,7 +55,8 @@ _value:
   description:
     - The C(server) with whether to C(make) it, its C(source), C(flavor), C(networks) and C(disks), and its
       C(volumes) as M(lifeboat.cloud.import_server) takes them; C(findings), each with thing, found, expected and
-      remedy; and a line that C(says) each thing to be made.
+      remedy; a line that C(says) each thing to be made; and whether the server C(replaces) what an interrupted
+      rehearsal has left of itself.
   type: dict
   sample:
     server: web1
@@ -65,6 +67,7 @@ _value:
     disks: [{disk: vmdisk1, image: web1, source: "5891b5b5 vmdisk1", make: true, volume: null, size: 16}]
     volumes: []
     findings: []
+    replaces: false
     says: ["image web1: make from disk vmdisk1", "server web1: make with flavor small"]
 """
 

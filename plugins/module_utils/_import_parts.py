@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _servers, _volumes
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._images import read_images
+from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import BEGUN_KEY
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import read_list
 
 if t.TYPE_CHECKING:
@@ -42,37 +43,38 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The UUIDs of what the server is made of; ``images`` by name."""
+    """The UUIDs of what the server is made of; ``images`` and the ``volumes`` that are there by name."""
 
     images: Mapping[str, str]
+    volumes: Mapping[str, str]
     flavor: str
     networks: Sequence[str]
     external: str
 
     @classmethod
     def find(cls, cloud: Cloud, wanted: Wanted) -> Parts:
-        """LifeboatError for what is not there, or more than once, and for a volume that is there already."""
+        """LifeboatError for what is not there, or more than once, and for a volume that no earlier run has begun."""
         if not wanted.networks:
             raise LifeboatError(f"server {wanted.name}", "no network", "at least one", "Name a network.")
         names = [wanted.image, *(each["image"] for each in wanted.volumes if each["image"])]
         flavors = read_list(cloud.compute, "/flavors", "flavors", _servers.MICROVERSION)
         parts = cls(
             {name: _image(cloud.image, name) for name in dict.fromkeys(names)},
+            {},
             _only("flavor", wanted.flavor, [each for each in flavors if each["name"] == wanted.flavor])["id"],
             [_network(cloud.network, name)["id"] for name in wanted.networks],
             _external(cloud.network, wanted.external_network) if wanted.external_network else "",
         )
         _refuse_unknown_groups(cloud.network, wanted)
-        _refuse_taken_names(cloud, wanted)
-        return parts
+        return replace(parts, volumes=_begun_volumes(cloud, wanted))
 
     @classmethod
     def of_address(cls, cloud: Cloud, wanted: Wanted, lacks_address: bool) -> Parts:
         """Of a server that is there only what its floating IP is made of; of those networks that are named."""
         if not lacks_address:
-            return cls({}, "", [], "")
+            return cls({}, {}, "", [], "")
         networks = [_network(cloud.network, name)["id"] for name in wanted.networks if name]
-        return cls({}, "", networks, _external(cloud.network, wanted.external_network))
+        return cls({}, {}, "", networks, _external(cloud.network, wanted.external_network))
 
 
 def find_server(compute: Service, wanted: Wanted) -> Json | None:
@@ -122,8 +124,23 @@ def _refuse_unknown_groups(neutron: Service, wanted: Wanted) -> None:
             raise LifeboatError(f"security group {name}", "none that this user sees", "one", "Correct the name.")
 
 
-def _refuse_taken_names(cloud: Cloud, wanted: Wanted) -> None:
+def _begun_volumes(cloud: Cloud, wanted: Wanted) -> dict[str, str]:
+    """Those that an interrupted run has made for this server, which then did not come about."""
+    begun = {}
     for each in wanted.volumes:
-        query = {"name": each["name"]}
-        if read_list(cloud.block_storage, "/volumes", "volumes", _volumes.MICROVERSION, **query):
-            raise LifeboatError(f"volume {each['name']}", "one that is there already", "none", _OTHER_NAME)
+        there = volumes_named(cloud.block_storage, each["name"])
+        if there:
+            if len(there) > 1 or not is_begun(there[0], wanted) or there[0]["size"] != each["size"]:
+                raise LifeboatError(f"volume {each['name']}", "one that is there already", "none", _OTHER_NAME)
+            begun[each["name"]] = there[0]["id"]
+    return begun
+
+
+def volumes_named(cinder: Service, name: str) -> list[Json]:
+    return read_list(cinder, "/volumes/detail", "volumes", _volumes.MICROVERSION, name=name)
+
+
+def is_begun(volume: Json, wanted: Wanted) -> bool:
+    """Whether it was made for this server, and no server has had it as far as its metadata tell."""
+    metadata: Mapping[str, str] = volume["metadata"]
+    return bool(wanted.metadata) and wanted.metadata.items() <= metadata.items() and BEGUN_KEY in metadata

@@ -18,10 +18,14 @@ if t.TYPE_CHECKING:
 
 Json = t.Mapping[str, t.Any]
 SOURCE_PROPERTY = "lifeboat_import"
-"""Property of an image and metadata of a server: the SHA-256 of the source, and for an image its disk.
+"""Property of an image and metadata of a server or volume: the SHA-256 of the source, and for an image its disk.
 
 A source of several files has that of their SHA-256, sorted and with spaces between, since Nova takes 255 characters.
 """
+BEGUN_KEY = "lifeboat_import_begun"
+"""Metadata of a volume that no server has had yet."""
+REHEARSAL_DESCRIPTION = "Rehearsal of an import by lifeboat.cloud"
+"""Description of the security group of a rehearsal, by which its network and router are known, too."""
 NO_NETWORK = "default"
 """What the network of a machine that tells no interface is called in the mapping."""
 _GIB = 2**30
@@ -30,12 +34,14 @@ _SIZES = {"vcpus": "VCPUs", "ram": "MiB of memory", "disk": "GiB of disk"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """What the cloud has, as import_target_info returns it; ``networks`` and ``volumes`` are names."""
+    """What the cloud has, as import_target_info returns it; ``networks`` and ``routers`` are names."""
 
     flavors: Sequence[Json]
     networks: Sequence[str]
+    routers: Sequence[str] = ()
+    security_groups: Sequence[Json] = ()
     images: Sequence[Json]
-    volumes: Sequence[str]
+    volumes: Sequence[Json]
     servers: Sequence[Json]
 
 
@@ -46,6 +52,7 @@ class Wanted:
     ``sources`` has the SHA-256 of the images' files by their paths, for a converted one those of all files of its
     source with spaces between; ``networks`` a network for each of the source.
     ``running`` when that is of the paths, as the files change: no image that is there can be known to be of them.
+    ``stopped`` when that machine is off by now, so that such an image can be compared with its disk.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Wanted:
     rehearsal: str = ""
     accept_losses: bool = False
     running: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ class ImagePlan:
 class Plan:
     """The server; ``make`` is false when it is there. ``says`` has a line for all that would be made.
 
-    ``volumes`` are those of the disks, as import_server takes them.
+    ``volumes`` are those of the disks, as import_server takes them. ``replaces`` when a rehearsal was interrupted, and
+    its server and volumes are to go first.
     """
 
     server: str
@@ -85,6 +94,7 @@ class Plan:
     volumes: tuple[Json, ...]
     findings: tuple[Finding, ...]
     says: tuple[str, ...]
+    replaces: bool = False
 
 
 def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
@@ -93,19 +103,23 @@ def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
     disks = tuple(_disks(machine["disks"], cloud, wanted))
     source = _digest_of(wanted.sources.values())
     there = [each for each in cloud.servers if each["name"] == server]
+    is_own = bool(there) and _marked(there[0]) == source
     networks = tuple(wanted.networks.get(each, "") for each in _foreign_networks(machine))
-    if there and (there[0].get("metadata") or {}).get(SOURCE_PROPERTY) == source and not wanted.rehearsal:
-        return Plan(server, False, source, "", networks, disks, (), (), ())
+    volumes = tuple({"name": each.volume, "image": each.image, "size": each.size} for each in disks if each.volume)
+    if is_own and not wanted.rehearsal:
+        return Plan(server, False, source, "", networks, disks, volumes, (), ())
     flavor, found = _flavor(machine["needs"], cloud.flavors, wanted)
     findings = [*found, *_losses(machine, wanted), *_not_networks(machine, cloud, wanted)]
-    findings += _taken(disks, cloud, wanted)
-    if there:
+    findings += [*_taken_images(disks, cloud, wanted), *_taken_volumes(disks, cloud, wanted, source)]
+    if there and not is_own:
         findings.append(_another(f"server {server}"))
+    if wanted.rehearsal:
+        findings += _taken_place(server, cloud)
     if not machine["disks"]:
         findings.append(Finding(f"machine {wanted.name}", "no disk", "at least one", "Give the machine's own file."))
-    volumes = tuple({"name": each.volume, "image": each.image, "size": each.size} for each in disks if each.volume)
-    says = tuple(_says(server, flavor, disks))
-    return Plan(server, True, source, flavor, networks, disks, volumes, tuple(findings), says)
+    replaces = bool(wanted.rehearsal) and (is_own or any(_is_used(each, volumes) for each in cloud.volumes))
+    says = tuple(_says(server, flavor, disks, replaces))
+    return Plan(server, True, source, flavor, networks, disks, volumes, tuple(findings), says, replaces)
 
 
 def foreign_network(interface: Json) -> str:
@@ -136,13 +150,28 @@ def _disks(disks: Sequence[Json], cloud: Cloud, wanted: Wanted) -> Iterator[Imag
         volume = None if position == 0 else f"{name}{wanted.rehearsal}"
         source = f"{wanted.sources.get(disk['path'] or '', '')} {disk['name']}"
         image = None if disk["path"] is None and disk["reference"] is None else name
-        make = image is not None and (wanted.running or _source_of(images.get(name, {})) != source)
+        make = image is not None and (wanted.running or not _is_whole(images.get(name), source))
         yield ImagePlan(disk["name"], image, source, make, volume, -(-(disk["size"] or 0) // _GIB))
 
 
 def _source_of(image: Json) -> str | None:
     properties: Json = image.get("properties") or {}
     return properties.get(SOURCE_PROPERTY)
+
+
+def _is_whole(image: Json | None, source: str) -> bool:
+    return image is not None and _source_of(image) == source and image["status"] == "active"
+
+
+def _marked(thing: Json) -> str | None:
+    """By which source a server or volume is marked."""
+    metadata: Json = thing.get("metadata") or {}
+    return metadata.get(SOURCE_PROPERTY)
+
+
+def _is_used(volume: Json, volumes: Sequence[Json]) -> bool:
+    """Whether it is one of these, and a server has had it."""
+    return volume["name"] in {each["name"] for each in volumes} and BEGUN_KEY not in volume["metadata"]
 
 
 def _flavor(needs: Json, flavors: Sequence[Json], wanted: Wanted) -> tuple[str, Sequence[Finding]]:
@@ -193,18 +222,47 @@ def _not_networks(machine: Json, cloud: Cloud, wanted: Wanted) -> Iterator[Findi
             yield Finding(f"network {given} for {name}", "none", f"one of {offered}", "Correct the mapping.")
 
 
-def _taken(disks: Sequence[ImagePlan], cloud: Cloud, wanted: Wanted) -> Iterator[Finding]:
-    """Names that something else has, and disks of which the file is not known or cannot be told apart."""
-    images = {each["name"] for each in cloud.images}
+def _taken_images(disks: Sequence[ImagePlan], cloud: Cloud, wanted: Wanted) -> Iterator[Finding]:
+    """Images of other sources, and disks of which the file is not known or cannot be told apart.
+
+    An image of this source that is to be made is what an interrupted run has left, unless the machine runs (again).
+    """
+    images = {each["name"]: each for each in cloud.images}
     for each in disks:
         if each.image is not None and each.source.startswith(" "):
             found = "a file that is not known, or no plain file"
             remedy = "Give its path in disks; copy a block device to a file first."
             yield Finding(f"disk {each.disk} of machine {wanted.name}", found, "the file of its image", remedy)
-        if each.make and each.image in images:
-            yield _another(f"image {each.image}")
-        if each.volume in cloud.volumes:
-            yield _another(f"volume {each.volume}")
+        there = images.get(each.image or "") if each.make else None
+        if there is not None:
+            of_this = _source_of(there) == each.source
+            if not of_this or (there["status"] == "active" and not wanted.stopped):
+                yield _another(f"image {each.image}")
+
+
+def _taken_volumes(disks: Sequence[ImagePlan], cloud: Cloud, wanted: Wanted, source: str) -> Iterator[Finding]:
+    """Volumes of others, or that a server has had, whose data somebody may need; those of a rehearsal nobody does."""
+    volumes = {each["name"]: each for each in cloud.volumes}
+    for each in disks:
+        there = volumes.get(each.volume or "")
+        if there is not None:
+            is_left = _marked(there) == source and (wanted.rehearsal or BEGUN_KEY in there["metadata"])
+            if not is_left:
+                yield _another(f"volume {each.volume}")
+
+
+def _taken_place(name: str, cloud: Cloud) -> Iterator[Finding]:
+    """What has the names of the rehearsal's network and is not of a rehearsal, whose security group says so."""
+    groups = [each for each in cloud.security_groups if each["name"] == name]
+    if not any(each["description"] == REHEARSAL_DESCRIPTION for each in groups):
+        kinds = {
+            "network": cloud.networks,
+            "router": cloud.routers,
+            "security group": [each["name"] for each in groups],
+        }
+        for kind, names in kinds.items():
+            if name in names:
+                yield _another(f"{kind} {name}")
 
 
 def _another(thing: str) -> Finding:
@@ -212,7 +270,9 @@ def _another(thing: str) -> Finding:
     return Finding(thing, "one that is not of this source", "none, or one of this source", remedy)
 
 
-def _says(server: str, flavor: str, disks: Sequence[ImagePlan]) -> Iterator[str]:
+def _says(server: str, flavor: str, disks: Sequence[ImagePlan], replaces: bool) -> Iterator[str]:
+    if replaces:
+        yield f"server {server}: take away what a rehearsal has left"
     for each in disks:
         if each.make:
             yield f"image {each.image}: make from disk {each.disk}"

@@ -17,7 +17,13 @@ from functools import partial
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _servers, _volumes
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._import_parts import Parts, find_server
+from ansible_collections.lifeboat.cloud.plugins.module_utils._import_parts import (
+    Parts,
+    find_server,
+    is_begun,
+    volumes_named,
+)
+from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import BEGUN_KEY
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     asked_again,
     explained_errors,
@@ -27,7 +33,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._import_parts import Wanted
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Cloud, Json, Service
@@ -54,7 +60,7 @@ def provide_server(cloud: Cloud, wanted: Wanted, check: bool) -> Made:
     if there is not None:
         return _go_on(cloud, wanted, there, check)
     parts = Parts.find(cloud, wanted)
-    made = Made(list(_actions(wanted)))
+    made = Made(list(_actions(wanted, parts)))
     if not check:
         _Making(cloud, wanted, parts, made).go()
     return made
@@ -63,17 +69,26 @@ def provide_server(cloud: Cloud, wanted: Wanted, check: bool) -> Made:
 def _go_on(cloud: Cloud, wanted: Wanted, there: Json, check: bool) -> Made:
     """What a run that was interrupted has left to be done of a server that is there."""
     lacks_address = bool(wanted.external_network) and not _has_floating_ip(there)
-    actions = [_address_action(wanted)] if lacks_address else []
-    made = Made(actions, changed=lacks_address, server=_shown(there), address=_address_in(there))
-    if not check and (lacks_address or there["status"] == "BUILD"):
-        _Making(cloud, wanted, Parts.of_address(cloud, wanted, lacks_address), made).go_on(there)
+    begun = _begun_of(cloud, wanted)
+    actions = [f"note that volume {name} has its server" for name in begun.values()]
+    actions += [_address_action(wanted)] if lacks_address else []
+    made = Made(actions, changed=bool(actions), server=_shown(there), address=_address_in(there))
+    if not check and (begun or lacks_address or there["status"] == "BUILD"):
+        _Making(cloud, wanted, Parts.of_address(cloud, wanted, lacks_address), made).go_on(there, begun)
     return made
 
 
-def _actions(wanted: Wanted) -> t.Iterator[str]:
+def _begun_of(cloud: Cloud, wanted: Wanted) -> dict[str, str]:
+    """The names of its volumes that still say that no server has them, by id."""
+    found = [each for volume in wanted.volumes for each in volumes_named(cloud.block_storage, volume["name"])]
+    return {each["id"]: each["name"] for each in found if is_begun(each, wanted)}
+
+
+def _actions(wanted: Wanted, parts: Parts) -> t.Iterator[str]:
     for each in wanted.volumes:
         of = f" from image {each['image']}" if each["image"] else ""
-        yield f"make volume {each['name']} of {each['size']} GiB{of}"
+        how = "use" if each["name"] in parts.volumes else "make"
+        yield f"{how} volume {each['name']} of {each['size']} GiB{of}"
     yield f"make server {wanted.name} from image {wanted.image}"
     if wanted.external_network:
         yield _address_action(wanted)
@@ -115,9 +130,10 @@ class _Making:
         with self._told():
             self._await_server(self._make_server(self._make_volumes()), "ACTIVE")
 
-    def go_on(self, there: Json) -> None:
+    def go_on(self, there: Json, begun: Iterable[str]) -> None:
         """A server that somebody has stopped meanwhile stays so."""
         with self._told():
+            self._note_server_of(begun)
             self._await_server(there["id"], "ACTIVE" if there["status"] == "BUILD" else there["status"])
 
     @contextlib.contextmanager
@@ -147,23 +163,34 @@ class _Making:
             return []
         api, ids = self._cloud.block_storage, {}
         for each in self._wanted.volumes:
-            body: Json = {"name": each["name"], "size": each["size"]}
-            if each["image"]:
-                body["imageRef"] = self._parts.images[each["image"]]
             thing = f"volume {each['name']}"
-            ids[thing] = make(api, "/volumes", {"volume": body}, _volumes.MICROVERSION)["volume"]["id"]
+            ids[thing] = self._parts.volumes.get(each["name"]) or self._make_volume(each)
             self._left.append(thing)
         for thing, key in ids.items():
             self._await(thing, "available", partial(self._look, api, "volume", key, _volumes.MICROVERSION))
         self._note("volumes")
         return list(ids.values())
 
+    def _make_volume(self, wanted: Json) -> str:
+        """Its id. Its metadata tell a later run that it may be used again, until it has had a server."""
+        body: Json = {"name": wanted["name"], "size": wanted["size"]}
+        body["metadata"] = {**self._wanted.metadata, BEGUN_KEY: "true"}
+        if wanted["image"]:
+            body["imageRef"] = self._parts.images[wanted["image"]]
+        made = make(self._cloud.block_storage, "/volumes", {"volume": body}, _volumes.MICROVERSION)
+        return str(made["volume"]["id"])
+
     def _make_server(self, volumes: Sequence[str]) -> str:
         """Its id."""
         body = {"server": self._server_body(volumes)}
         key = make(self._cloud.compute, "/servers", body, _servers.MICROVERSION)["server"]["id"]
         self._left.append(f"server {self._wanted.name}")
+        self._note_server_of(volumes)
         return str(key)
+
+    def _note_server_of(self, volumes: Iterable[str]) -> None:
+        for key in volumes:
+            remove(self._cloud.block_storage, f"/volumes/{key}/metadata/{BEGUN_KEY}", _volumes.MICROVERSION)
 
     def _await_server(self, key: str, status: str) -> None:
         look = partial(self._look, self._cloud.compute, "server", key, _servers.MICROVERSION)

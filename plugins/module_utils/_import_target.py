@@ -30,7 +30,15 @@ def read_target(cloud: Cloud) -> Json:
             for body in read_list(cloud.compute, "/flavors/detail", "flavors", SERVERS)
         ],
         "networks": [body["name"] for body in read_list(cloud.network, "/networks", "networks")],
-        "images": [{"name": body["name"], "properties": properties_of(body)} for body in read_images(cloud.image)],
+        "routers": [body["name"] for body in read_list(cloud.network, "/routers", "routers")],
+        "security_groups": [
+            {key: body[key] for key in ("name", "description")}
+            for body in read_list(cloud.network, "/security-groups", "security_groups")
+        ],
+        "images": [
+            {"name": body["name"], "status": body["status"], "properties": properties_of(body)}
+            for body in read_images(cloud.image)
+        ],
         "volumes": _volumes(cloud),
         "servers": [
             {"name": body["name"], "metadata": body["metadata"]}
@@ -40,7 +48,8 @@ def read_target(cloud: Cloud) -> Json:
     }
 
 
-def _volumes(cloud: Cloud) -> list[str]:
+def _volumes(cloud: Cloud) -> list[Json]:
     if not cloud.has_service("block-storage"):
         return []
-    return [body["name"] for body in read_list(cloud.block_storage, "/volumes", "volumes", VOLUMES)]
+    bodies = read_list(cloud.block_storage, "/volumes/detail", "volumes", VOLUMES)
+    return [{"name": body["name"], "metadata": body["metadata"]} for body in bodies]

@@ -15,7 +15,8 @@ description:
   - Makes the volumes of the further disks at the same time, then the server that boots from a copy of its image and has
     them at its first boot, and gives it a floating IP while Nova builds it.
   - Refuses, before anything is made, an image, flavor, network or security group that is not there or has a name of
-    several, an image that is not active, an external network that is none, and volumes that are there already.
+    several, an image that is not active, an external network that is none, and volumes that are there already. A volume
+    that a run for the same O(metadata) has made, and that no server has had since, is used.
   - A server of that name with all of O(metadata) is left as it is, but for what an interrupted run owes it, a floating
     IP and the wait until it is built. Any other one is refused, and so is one in ERROR.
   - What was made before a failure stays, except for the floating IP, and is told.
@@ -73,7 +74,7 @@ options:
         required: true
   metadata:
     description:
-      - Metadata of the server, by which it is known again.
+      - Metadata of the server and its volumes, by which they are known again.
     type: dict
     default: {}
   external_network:

@@ -12,7 +12,8 @@ short_description: Read what a project has that a machine may be brought into, i
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
-  - Reads flavors, networks, images, volumes and servers, as the user sees them, in one session.
+  - Reads flavors, networks, routers, security groups, images, volumes and servers, as the user sees them, in one
+    session.
   - The filter P(lifeboat.cloud.import_plan#filter) decides by it what a machine becomes.
 extends_documentation_fragment:
   - lifeboat.cloud._openstack
@@ -32,7 +33,7 @@ EXAMPLES = r"""
 RETURN = r"""
 target:
   description:
-    - What the key C(cloud) of P(lifeboat.cloud.import_plan#filter) takes. C(networks) and C(volumes) are names, C(ram)
+    - What the key C(cloud) of P(lifeboat.cloud.import_plan#filter) takes. C(networks) and C(routers) are names, C(ram)
       is in MiB, C(disk) in GiB.
     - C(volumes) is empty where the cloud has no block storage.
   returned: success
@@ -40,8 +41,10 @@ target:
   sample:
     flavors: [{name: small, vcpus: 1, ram: 128, disk: 1, extra_specs: {}}]
     networks: [web, public]
-    images: [{name: web1, properties: {hw_disk_bus: sata, lifeboat_import: 5891b5b5 vmdisk1}}]
-    volumes: [web1-data]
+    routers: [web]
+    security_groups: [{name: default, description: Default security group}]
+    images: [{name: web1, status: active, properties: {hw_disk_bus: sata, lifeboat_import: 5891b5b5 vmdisk1}}]
+    volumes: [{name: web1-data, metadata: {lifeboat_import: 5891b5b5}}]
     servers: [{name: web1, metadata: {lifeboat_import: 5891b5b5}}]
 """
 

@@ -29,20 +29,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from _lab import medians, module, shell
-from importing import descriptor, prepared_project, receipt, remove, run
+from importing import packing, prepared_project, receipt, remove, run
 from standing_lab import ROOT
 
 AIM_S = 15
 PLACE = "/var/tmp/import-benchmark"
 ARCHIVE = f"{PLACE}/import-web.ova"
-MAKE = f"""
-set -e
-cd {PLACE}
-qemu-img convert -f raw -O vmdk -o subformat=streamOptimized guest.raw boot.vmdk
-sha256sum web.ovf boot.vmdk | awk '{{print "SHA256(" $2 ")= " $1}}' >web.mf
-tar -c --format=ustar -f {ARCHIVE} web.ovf web.mf boot.vmdk
-rm -f guest.raw boot.vmdk
-"""
 
 
 @contextlib.contextmanager
@@ -50,10 +42,8 @@ def archive(host: str) -> Iterator[str]:
     """While the block runs the host has the OVA."""
     try:
         module(host, "ansible.builtin.file", path=PLACE, state="directory")
-        module(host, "ansible.builtin.copy", src=str(ROOT / ".lab/guest.raw"), dest=f"{PLACE}/guest.raw")
-        text = descriptor("import-web", {"boot": 64})
-        module(host, "ansible.builtin.copy", content=text, dest=f"{PLACE}/web.ovf")
-        shell(host, MAKE)
+        module(host, "ansible.builtin.copy", src=str(ROOT / ".lab/guest.raw"), dest=f"{PLACE}/boot.raw")
+        shell(host, f"cd {PLACE}\n{packing(ARCHIVE, 'import-web', {'boot': 64})}\nrm -f boot.raw boot.vmdk")
         yield ARCHIVE
     finally:
         module(host, "ansible.builtin.file", path=PLACE, state="absent")

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
+import subprocess
+import time
 import typing as t
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, item, ovf
 from openstack.connection import Connection
-from standing_lab import PLAY_TIMEOUT_S, Play, connected, play
+from standing_lab import PLAY_TIMEOUT_S, ROOT, Play, connected, play
 
 NETWORK = ("-e", "first_server_count=0", "-e", "first_server_name=import-net")
 NETWORK += ("-e", json.dumps({"first_server_network": {"name": "import-net", "cidr": "192.168.79.0/24", "dns": []}}))
@@ -33,6 +37,23 @@ def descriptor(name: str, disks: Mapping[str, int], memory_mib: int = 128, inter
         memory=item(4, InstanceID=2, VirtualQuantity=memory_mib, AllocationUnits="byte * 2^20"),
         controller=item(20, InstanceID=3, ResourceSubType="AHCI"),
         nic=item(10, InstanceID=9, ElementName="nic", ResourceSubType=interface, Connection="VM Network"),
+    )
+
+
+def packing(archive: str, name: str, disks: Mapping[str, int], **hardware: t.Any) -> str:
+    """Shell commands that make an OVA with its manifest, in a directory with the raw disks, DISK.raw each.
+
+    Its parts are left beside them: web.ovf, web.mf and DISK.vmdk. ``disks`` and ``hardware`` are the descriptor's.
+    """
+    files = " ".join(f"{disk}.vmdk" for disk in disks)
+    return "\n".join(
+        [
+            "set -e",
+            *(f"qemu-img convert -f raw -O vmdk -o subformat=streamOptimized {disk}.raw {disk}.vmdk" for disk in disks),
+            f"cat >web.ovf <<'END'\n{descriptor(name, disks, **hardware)}END",
+            f"""sha256sum web.ovf {files} | awk '{{print "SHA256(" $2 ")= " $1}}' >web.mf""",
+            f"tar -c --format=ustar -f {archive} web.ovf web.mf {files}",
+        ]
     )
 
 
@@ -94,7 +115,29 @@ def run(
     **given: object,
 ) -> Play:
     """The playbook, with the receipts in the directory."""
-    variables = {
+    return play("import", *arguments, "-e", variables(source, directory, given), check=check, timeout_s=timeout_s)
+
+
+def kill(source: str, directory: Path, once: Callable[[], bool], **given: object) -> None:
+    """Begin the playbook, and kill it with all that it has started on this machine once something is seen."""
+    command = ["ansible-playbook", "lifeboat.cloud.import", "-e", variables(source, directory, given)]
+    log = directory.with_suffix(".log")
+    with log.open("w", encoding="utf-8") as output:
+        begun = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
+        end = time.monotonic() + PLAY_TIMEOUT_S
+        try:
+            while not once():
+                assert begun.poll() is None and time.monotonic() < end, log.read_text(encoding="utf-8")[-4000:]
+                time.sleep(0.05)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(begun.pid, signal.SIGKILL)
+            begun.wait(timeout=60)
+
+
+def variables(source: str, directory: Path, given: Mapping[str, object]) -> str:
+    """What the playbook is told, as JSON."""
+    told = {
         "machine_import_source": source,
         "machine_import_security_groups": ["import-net"],
         "machine_import_external_network": "public",
@@ -102,7 +145,7 @@ def run(
         "machine_import_report_directory": str(directory),
         **given,
     }
-    return play("import", *arguments, "-e", json.dumps(variables), check=check, timeout_s=timeout_s)
+    return json.dumps(told)
 
 
 def receipts(directory: Path) -> list[dict[str, t.Any]]:

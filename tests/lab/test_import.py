@@ -18,9 +18,10 @@ import pytest
 from importing import (
     REHEARSAL,
     address_of,
-    descriptor,
     floating_ips,
+    kill,
     made,
+    packing,
     prepared_project,
     receipt,
     remove,
@@ -61,16 +62,13 @@ LIBVIRT = f"""<domain type='kvm'><name>import-web-libvirt</name><memory unit='Mi
 MAKE = f"""
 set -e
 cd {PLACE}
-cp --sparse=always guest.raw vm-101-disk-0
-qemu-img convert -f raw -O qcow2 guest.raw import-web-bare.qcow2
-qemu-img convert -f raw -O vhdx guest.raw import-web-hyperv.vhdx
-qemu-img convert -f raw -O vpc guest.raw import-web-virtualpc.vhd
-qemu-img convert -f raw -O vmdk -o subformat=streamOptimized guest.raw boot.vmdk
+cp --sparse=always boot.raw vm-101-disk-0
+qemu-img convert -f raw -O qcow2 boot.raw import-web-bare.qcow2
+qemu-img convert -f raw -O vhdx boot.raw import-web-hyperv.vhdx
+qemu-img convert -f raw -O vpc boot.raw import-web-virtualpc.vhd
 truncate -s 16M data.raw
 printf imported | dd of=data.raw bs=1 seek=1048576 conv=notrunc status=none
-qemu-img convert -f raw -O vmdk -o subformat=streamOptimized data.raw data.vmdk
-sha256sum web.ovf boot.vmdk data.vmdk | awk '{{print "SHA256(" $2 ")= " $1}}' >web.mf
-tar -c --format=ustar -f import-web.ova web.ovf web.mf boot.vmdk data.vmdk
+{packing("import-web.ova", "import-web", {"boot": 64, "data": 16})}
 printf '\\377\\376' | dd of=boot.vmdk bs=1 seek=$(($(stat -c %s boot.vmdk) / 2)) conv=notrunc status=none
 tar -c --format=ustar -f import-tampered.ova web.ovf web.mf boot.vmdk data.vmdk
 rm -f ./*.vmdk ./*.raw
@@ -107,9 +105,8 @@ def on_host(command: str, given: bytes = b"") -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def machines() -> Iterator[None]:
-    on_host(f"mkdir -p {PLACE}; cat >{PLACE}/guest.raw", (ROOT / ".lab/guest.raw").read_bytes())
+    on_host(f"mkdir -p {PLACE}; cat >{PLACE}/boot.raw", (ROOT / ".lab/guest.raw").read_bytes())
     for name, text in (
-        ("web.ovf", descriptor("import-web", {"boot": 64, "data": 16})),
         ("101.conf", PROXMOX),
         ("import-web-libvirt.xml", LIBVIRT),
     ):
@@ -178,6 +175,36 @@ def test_it_is_rehearsed_then_imported_and_a_second_run_changes_nothing(tmp_path
     assert not run(ARCHIVE, tmp_path / "import", **OF_THE_ARCHIVE).changes
     assert on_host(f"sha256sum {ARCHIVE}") == before
     assert on_host("ls -A /var/lib/lifeboat/imports") == ""
+
+
+def test_a_run_that_was_killed_is_gone_on_with(tmp_path: Path, project: Connection) -> None:
+    remove(project)
+    before = floating_ips(project)
+    kill(ARCHIVE, tmp_path, lambda: f"server {REHEARSAL}" in made(project), machine_import_rehearsal=True)
+    run(ARCHIVE, tmp_path / "rehearsal", machine_import_rehearsal=True)
+    assert made(project) == {"image import-web", "image import-web-data"} and floating_ips(project) == before
+
+    # As Glance leaves it when its data stop to come.
+    of = {
+        "disk_format": "raw",
+        "container_format": "bare",
+        "lifeboat_import": project.get_image("import-web")["lifeboat_import"],
+    }
+    project.delete_image("import-web", wait=True)
+    assert project.image.post("/images", json={"name": "import-web", **of}).status_code == 201
+    kill(ARCHIVE, tmp_path, lambda: "volume import-web-data" in made(project), **OF_THE_ARCHIVE)
+    assert not any(each.startswith("server") for each in made(project))
+    would = run(ARCHIVE, tmp_path, "--check", **OF_THE_ARCHIVE)
+    assert "server import-web: make" in would.text
+    [begun] = [each.id for each in project.block_storage.volumes() if each.name == "import-web-data"]
+
+    run(ARCHIVE, tmp_path / "import", **OF_THE_ARCHIVE)
+    assert receipt(tmp_path / "import")["answered"] is True
+    [attached] = project.compute.volume_attachments(server_of(project, "import-web").id)
+    assert attached.volume_id == begun == project.get_volume("import-web-data").id
+    read = f"rbd --id cinder --pool volumes export --no-progress volume-{begun} - | dd bs=1M skip=1 count=1 status=none"
+    assert on_host(f"{read} | head --bytes 8") == "imported"
+    assert not run(ARCHIVE, tmp_path / "import", **OF_THE_ARCHIVE).changes
 
 
 def test_what_does_not_answer_goes_again(tmp_path: Path, project: Connection) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from foreign_guest import build, lacking
-from importing import address_of, descriptor, prepared_project, receipt, remove, run
+from importing import address_of, packing, prepared_project, receipt, remove, run
 from openstack.connection import Connection
 from standing_lab import connected, module, shell
 
@@ -41,15 +41,11 @@ LACKING = lacking(["qemu-img"])
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     assert not LACKING, f"this machine has no {', no '.join(LACKING)}; scripts/test convert installs what is needed"
     directory = tmp_path_factory.mktemp("guest")
-    disk = build(directory)
-    command = ["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"]
-    subprocess.run([*command, disk, directory / "boot.vmdk"], check=True, timeout=600)
-    size_mib = disk.stat().st_size // 2**20
+    disk = build(directory).rename(directory / "boot.raw")
+    disks = {"boot": disk.stat().st_size // 2**20}
+    pack = packing("web.ova", NAME, disks, memory_mib=MEMORY_MIB, interface="E1000")
+    subprocess.run(["sh", "-c", pack], cwd=directory, check=True, timeout=600)
     disk.unlink()
-    text = descriptor(NAME, {"boot": size_mib}, MEMORY_MIB, "E1000")
-    (directory / "web.ovf").write_text(text, encoding="utf-8")
-    pack = ["tar", "-c", "--format=ustar", "-C", directory, "-f", directory / "web.ova", "web.ovf", "boot.vmdk"]
-    subprocess.run(pack, check=True, timeout=60)
     try:
         # A run that failed keeps what it has converted, for one that goes on with the same machine.
         module(HOST, "ansible.builtin.file", path=f"/var/lib/lifeboat/imports/converted/{NAME}", state="absent")

@@ -103,7 +103,8 @@ class CloudApi(Api):
         area, *rest = address.path.strip("/").split("/")
         if area in ("", "v3"):
             return super().handle_request()
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "null")
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = sent if self.headers.get("Content-Type") == "application/octet-stream" else json.loads(sent or "null")
         if len(rest) < (1 if area == "placement" else 2):
             return self.answer(300 if area == "image" else 200, self.service_versions(area))
         if self.headers.get("X-Auth-Token") != "token-of-user-admin":

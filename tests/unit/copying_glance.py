@@ -9,7 +9,7 @@ rendered by webob.
 
 from __future__ import annotations
 
-HTTP = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict"}
+HTTP = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict", 413: "Content Too Large"}
 
 
 def refusal(status, message):

@@ -60,7 +60,8 @@ class ImportingProject:
         self.networks = [network("net-1", "web"), network("net-2", "db"), network("net-3", "public", external=True)]
         # Of strangers; Glance shows them to those who ask for all.
         self.community = [image("image-9", "web1-more", visibility="community", owner="stranger")]
-        self.groups = [{"id": "group-1", "name": "default"}]
+        self.groups = [{"id": "group-1", "name": "default", "description": "Default security group"}]
+        self.routers = [{"id": "router-1", "name": "web"}]
         self.servers, self.volumes, self.ports, self.addresses = {}, {}, [], []
         self.volume_script, self.server_script = VOLUME, SERVER
         self.fault = "No valid host was found."
@@ -180,8 +181,16 @@ class ImportingProject:
                 return self.look_at_volume(key)
             case ["GET", "messages"]:
                 return 200, {"messages": [{"id": "1", "user_message": "create volume: No space left."}]}
+        return self.change_volume(call, rest)
+
+    def change_volume(self, call, rest):
+        match [call.method, *rest]:
             case ["POST", "volumes"]:
                 return self.make_volume(call.body["volume"])
+            case ["DELETE", "volumes", key, "metadata", name]:
+                self.order.append(f"{self.volumes[key]['name']} without {name}")
+                del self.volumes[key]["metadata"][name]
+                return self.told(self.order[-1], None)
         return refusal(404, "The resource could not be found.")
 
     @staticmethod
@@ -199,7 +208,7 @@ class ImportingProject:
             "name": body["name"],
             "size": body["size"],
             "status": "creating",
-            "metadata": body.get("metadata", {}),
+            "metadata": dict(body.get("metadata", {})),
             "steps": list(self.volume_script),
         }
         return self.told(f"volume {body['name']}", {"volume": self.volume(self.volumes[key])})
@@ -220,8 +229,8 @@ class ImportingProject:
         match [call.method, *rest]:
             case ["GET", "networks"]:
                 return self.page("networks", self.filtered(self.networks, call.query, "name"), call)
-            case ["GET", "security-groups"]:
-                return 200, {"security_groups": self.filtered(self.groups, call.query, "name")}
+            case ["GET", "routers" | "security-groups" as path]:
+                return 200, self.place(path.replace("-", "_"), call.query)
             case ["GET", "ports"]:
                 found = self.filtered(self.ports, call.query, "device_id", "network_id")
                 return self.hiccup("port") or (200, {"ports": found})
@@ -230,6 +239,9 @@ class ImportingProject:
             case ["DELETE", "floatingips", key]:
                 return self.remove_address(key)
         return refusal(404, "The resource could not be found.")
+
+    def place(self, kind, query):
+        return {kind: self.filtered({"routers": self.routers, "security_groups": self.groups}[kind], query, "name")}
 
     def remove_address(self, key):
         if self.keeps_addresses:

@@ -8,7 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import Cloud, Wanted, plan_import
+from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import (
+    REHEARSAL_DESCRIPTION,
+    Cloud,
+    Wanted,
+    plan_import,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,25 +150,78 @@ def test_a_source_of_many_files_is_known_again_by_one_digest():
     assert not plan_import(machine(), cloud, converted).make
 
 
+def image(status="active", source=f"{SUM} vmdisk1"):
+    return {"name": "web1", "status": status, "properties": {"lifeboat_import": source}}
+
+
+def volume(name, **metadata):
+    return {"name": name, "metadata": metadata}
+
+
 def test_an_image_of_this_source_is_used_again():
-    image = {"name": "web1", "properties": {"lifeboat_import": f"{SUM} vmdisk1"}}
-    plan = plan_import(machine(), replace(CLOUD, images=[image]), WANTED)
+    plan = plan_import(machine(), replace(CLOUD, images=[image()]), WANTED)
     assert not plan.disks[0].make
     assert plan.says == ("server web1: make with flavor fits",)
 
 
-def test_an_image_of_a_machine_that_runs_is_never_used_again():
-    image = {"name": "web1", "properties": {"lifeboat_import": f"{SUM} vmdisk1"}}
-    plan = plan_import(machine(), replace(CLOUD, images=[image]), replace(WANTED, running=True))
+@pytest.mark.parametrize("status", ["queued", "saving", "killed"])
+@pytest.mark.parametrize("running", [False, True])
+def test_an_image_without_all_of_its_data_is_made_anew(status, running):
+    plan = plan_import(machine(), replace(CLOUD, images=[image(status)]), replace(WANTED, running=running))
+    assert plan.disks[0].make and plan.findings == ()
+
+
+def test_an_image_of_a_machine_that_runs_is_compared_when_it_is_off_and_else_refused():
+    cloud = replace(CLOUD, images=[image()])
+    plan = plan_import(machine(), cloud, replace(WANTED, running=True))
     assert plan.disks[0].make
     assert "image web1" in {each.thing for each in plan.findings}
+    plan = plan_import(machine(), cloud, replace(WANTED, running=True, stopped=True))
+    assert plan.disks[0].make and plan.findings == ()
+
+
+def test_a_volume_that_no_server_has_had_is_used_and_one_that_had_is_refused():
+    found = machine(disks=[disk("vmdisk1"), disk("b")])
+    begun = volume("web1-b", lifeboat_import=SUM, lifeboat_import_begun="true")
+    assert plan_import(found, replace(CLOUD, volumes=[begun]), WANTED).findings == ()
+    for other in (
+        volume("web1-b", lifeboat_import=SUM),
+        volume("web1-b", lifeboat_import="0000", lifeboat_import_begun="true"),
+    ):
+        assert "volume web1-b" in refused(found, replace(CLOUD, volumes=[other]))
+
+
+def test_what_an_interrupted_rehearsal_has_left_is_replaced():
+    found = machine(disks=[disk("vmdisk1"), disk("b")])
+    wanted = replace(WANTED, rehearsal="-rehearsal")
+    server = {"name": "web1-rehearsal", "metadata": {"lifeboat_import": SUM}}
+    used = volume("web1-b-rehearsal", lifeboat_import=SUM)
+    for left in ({"servers": [server], "volumes": [used]}, {"servers": [server]}, {"volumes": [used]}):
+        plan = plan_import(found, replace(CLOUD, **left), wanted)
+        assert (plan.make, plan.replaces, plan.findings) == (True, True, ())
+        assert "server web1-rehearsal: take away what a rehearsal has left" in plan.says
+    begun = volume("web1-b-rehearsal", lifeboat_import=SUM, lifeboat_import_begun="true")
+    plan = plan_import(found, replace(CLOUD, volumes=[begun]), wanted)
+    assert (plan.replaces, plan.findings) == (False, ())
+    other = server | {"metadata": {"lifeboat_import": "0000"}}
+    assert "server web1-rehearsal" in refused(found, replace(CLOUD, servers=[other]), wanted)
+
+
+def test_the_place_of_a_rehearsal_must_be_free_or_of_a_rehearsal():
+    wanted = replace(WANTED, rehearsal="-rehearsal")
+    name = "web1-rehearsal"
+    there = {"networks": [name], "routers": [name], "security_groups": [{"name": name, "description": "mine"}]}
+    said = refused(cloud=replace(CLOUD, **there), wanted=wanted)
+    assert all(f"{kind} {name}: found one that is not" in said for kind in ("network", "router", "security group"))
+    there["security_groups"] = [{"name": name, "description": REHEARSAL_DESCRIPTION}]
+    assert plan_import(machine(), replace(CLOUD, **there), wanted).findings == ()
 
 
 def test_names_of_other_sources_are_refused():
     cloud = replace(
         CLOUD,
-        images=[{"name": "web1", "properties": {"lifeboat_import": "0000 vmdisk1"}}],
-        volumes=["web1-b"],
+        images=[image(source="0000 vmdisk1")],
+        volumes=[volume("web1-b")],
         servers=[{"name": "web1", "metadata": {}}],
     )
     said = refused(machine(disks=[disk("vmdisk1"), disk("b")]), cloud)

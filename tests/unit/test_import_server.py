@@ -49,12 +49,14 @@ def test_the_target_is_in_the_words_of_the_plan(cloud, project):
         **{"name": "large", "vcpus": 1, "ram": 128, "disk": 1},
         "extra_specs": {"hw:cpu_policy": "dedicated"},
     }
-    assert target["networks"] == ["web", "db", "public"]
+    assert (target["networks"], target["routers"]) == (["web", "db", "public"], ["web"])
+    assert target["security_groups"] == [{"name": "default", "description": "Default security group"}]
     assert target["images"] == [
-        {"name": "web1", "properties": {"lifeboat_import": "5891b5 vmdisk1"}},
-        {"name": "web1-data", "properties": {}},
+        {"name": "web1", "status": "active", "properties": {"lifeboat_import": "5891b5 vmdisk1"}},
+        {"name": "web1-data", "status": "active", "properties": {}},
     ]
-    assert target["volumes"] == ["web1-data", "web1-logs"]
+    mark = {"lifeboat_import": "5891b5"}
+    assert target["volumes"] == [{"name": name, "metadata": mark} for name in ("web1-data", "web1-logs")]
     assert target["servers"] == [{"name": "web1", "metadata": {"lifeboat_import": "5891b5"}}]
 
 
@@ -74,9 +76,10 @@ def test_all_is_asked_for_as_the_services_take_it(cloud, project):
     assert would["actions"] == did["actions"] and len(did["actions"]) == 4 and would["diff"] == did["diff"]
     assert did["changed"] and did["server"] | {"id": ""} == {"id": "", "name": "web1", "status": "ACTIVE"}
     data, logs = project.volumes
-    assert [{**each, "metadata": None} for each in project.bodies["volumes"]] == [
-        {"name": "web1-data", "size": 2, "imageRef": "image-2", "metadata": None},
-        {"name": "web1-logs", "size": 1, "metadata": None},
+    mark = {"lifeboat_import": "5891b5", "lifeboat_import_begun": "true"}
+    assert project.bodies["volumes"] == [
+        {"name": "web1-data", "size": 2, "imageRef": "image-2", "metadata": mark},
+        {"name": "web1-logs", "size": 1, "metadata": mark},
     ]
     attached = {"source_type": "volume", "destination_type": "volume", "boot_index": -1, "delete_on_termination": False}
     boot = {"source_type": "image", "destination_type": "local", "boot_index": 0, "delete_on_termination": True}
@@ -293,3 +296,70 @@ def test_an_address_that_cannot_be_given_back_is_told(cloud, project):
 def test_a_floating_ip_is_asked_for_once_even_when_neutron_fails(cloud, project):
     project.address_hiccups = 1
     assert run(cloud)["failed"] and project.order.count("floating IP") == 1
+
+
+def killed_before_its_server(cloud, project):
+    """The run made both volumes, and was killed before it asked for the server."""
+    project.unanswered = "server"
+    run(cloud)
+    project.unanswered = "nothing"
+    project.servers.clear()
+    project.order.clear()
+
+
+def test_volumes_that_no_server_has_had_are_used_by_the_next_run(cloud, project):
+    killed_before_its_server(cloud, project)
+    would = run(cloud, check=True)
+    assert project.order == []
+    did = run(cloud)
+    assert did["actions"] == would["actions"]
+    assert did["actions"][:2] == [
+        "use volume web1-data of 2 GiB from image web1-data",
+        "use volume web1-logs of 1 GiB",
+    ]
+    assert len(project.volumes) == 2 and not any(each.startswith("volume ") for each in project.order)
+    attached = [each["uuid"] for each in project.bodies["server"]["block_device_mapping_v2"][1:]]
+    assert attached == list(project.volumes)
+
+
+def test_a_volume_is_no_longer_begun_once_a_server_was_asked_for(cloud, project):
+    run(cloud)
+    asked = project.order.index("server")
+    for name in ("web1-data", "web1-logs"):
+        assert project.order.index(f"{name} without lifeboat_import_begun") > asked
+    # The server goes and the volumes stay, with what somebody has written to them.
+    project.servers.clear()
+    assert run(cloud)["thing"] == "volume web1-data"
+
+
+def test_a_run_that_was_killed_before_it_noted_that_is_finished(cloud, project):
+    run(cloud)
+    project.order.clear()
+    for each in project.volumes.values():
+        each["metadata"]["lifeboat_import_begun"] = "true"
+    would = run(cloud, check=True)
+    assert project.order == []
+    did = run(cloud)
+    assert (
+        did["actions"]
+        == would["actions"]
+        == [f"note that volume web1-{name} has its server" for name in ("data", "logs")]
+    )
+    assert not any("lifeboat_import_begun" in each["metadata"] for each in project.volumes.values())
+    assert not run(cloud)["changed"]
+
+
+@pytest.mark.parametrize("changed", [{"size": 3}, {"metadata": {"lifeboat_import": "other"}}])
+def test_volumes_of_another_size_or_source_are_not_used(cloud, project, changed):
+    killed_before_its_server(cloud, project)
+    [data, *_others] = project.volumes.values()
+    data |= changed
+    assert run(cloud)["thing"] == "volume web1-data" and project.order == []
+
+
+def test_without_metadata_no_volume_is_known_again(cloud, project):
+    project.unanswered = "server"
+    run(cloud, metadata={})
+    project.unanswered = "nothing"
+    project.servers.clear()
+    assert run(cloud, metadata={})["thing"] == "volume web1-data"
