@@ -35,8 +35,9 @@ class Move:
     ``within`` is seconds for each server, and as many again after ``on_timeout: force``. ``writes`` is MiB of memory
     that the guests go on rewriting meanwhile, ``link`` MiB per second that the migration may send (0: no limit),
     ``phase`` what is waited for before it is disturbed. ``killed`` says whether the playbook is killed in the middle
-    and run again. ``reason`` is a part of what must be said when the migration fails. ``without`` names prerequisites
-    that are taken away in turn, for each of which the migration must be refused.
+    and run again, ``aborted`` whether an operator aborts the migration while memory is sent. ``reason`` is a part of
+    what must be said when the migration fails. ``without`` names prerequisites that are taken away in turn, for each of
+    which the migration must be refused.
     """
 
     kind: MoveKind = MoveKind.LIVE
@@ -51,6 +52,7 @@ class Move:
     link: int = 0
     phase: MovePhase = MovePhase.COPYING
     killed: bool = False
+    aborted: bool = False
     ends: MoveEnd = MoveEnd.MOVED
     reason: str = ""
     without: tuple[str, ...] = ()
@@ -83,11 +85,14 @@ def read_move(fields: Fields) -> Move:
         link=fields.count_or_none("link") or usual.link,
         phase=fields.word("phase", MovePhase, "phase of a live migration", usual.phase),
         killed=fields.flag("killed", usual.killed),
+        aborted=fields.flag("aborted", usual.aborted),
         ends=fields.word("ends", MoveEnd, "end", usual.ends),
         reason=fields.text("reason") if fields.given("reason") else usual.reason,
         without=fields.texts("without"),
     )
     _check_sense(fields, move)
+    if move.aborted:
+        _check_abort(fields, move)
     return move
 
 
@@ -111,6 +116,19 @@ def _check_sense(fields: Fields, move: Move) -> None:
         refuse("link", move.link, "a live migration by the module, whose speed can be set")
     if move.without and move.ends is not MoveEnd.STAYED:
         refuse("ends", move.ends, "stayed, since every migration must be refused")
+
+
+def _check_abort(fields: Fields, move: Move) -> None:
+    """Nova aborts live migrations only, and none in post-copy; and only the module goes on while it is aborted."""
+    musts = {"by": MovedBy.MODULE, "kind": MoveKind.LIVE, "phase": MovePhase.COPYING, "ends": MoveEnd.STAYED}
+    for key, must in musts.items():
+        found = str(getattr(move, key))
+        if found != must:
+            expected = f"{must}, for a migration that is aborted"
+            raise LifeboatError(fields.place(key), found, expected, "Correct the drill.")
+    if move.without:
+        expected = "nothing, as a migration that is refused cannot be aborted"
+        raise LifeboatError(fields.place("without"), ", ".join(move.without), expected, "Correct the drill.")
 
 
 def choose_moving(move: Move, servers: Sequence[Mapping[str, t.Any]], hypervisors: Sequence[str]) -> tuple[Moving, ...]:

@@ -148,6 +148,16 @@ def test_a_migration_that_is_not_given_up(altered: t.Callable[..., tuple[str, st
     assert verdict == "failed" and "had to stay on" in reasons
 
 
+def test_a_migration_that_no_operator_aborts(altered: t.Callable[..., tuple[str, str]]) -> None:
+    verdict, reasons = altered("live_aborted_by_operator", aborted=False, link=0)
+    assert verdict == "failed" and "had to stay on" in reasons
+
+
+def test_a_migration_that_is_given_up_is_aborted_by_no_operator(altered: t.Callable[..., tuple[str, str]]) -> None:
+    verdict, reasons = altered("live_aborted_by_operator", aborted=False, within="60s")
+    assert verdict == "missed" and "took over 60 s" in reasons and "not with 'was aborted by user'" in reasons
+
+
 def test_a_cold_migration_without_keys() -> None:
     keys = "/var/lib/nova/.ssh"
     try:

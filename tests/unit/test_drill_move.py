@@ -9,6 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import read_drill
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_catalogue import load
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_entry import Remains, judged_entry
@@ -25,6 +26,10 @@ if t.TYPE_CHECKING:
 MOVING = Path(__file__).parents[2] / "roles" / "drill" / "files" / "moving"
 START, BEGAN, ENDED, END = 1000.0, 1010.0, 1020.0, 1030.0
 POWER_OFF = {"form": "power_off", "pick": "move_destination"}
+POST_COPY = {"phase": "post_copy", "on_timeout": "force"}
+# What server_migration says of a migration that somebody has aborted, and of one that it has given up itself.
+BY_OPERATOR = "a migration that is failed: it was aborted by user 5f3c"
+AT_TIMEOUT = "a migration that took over 60 s and was aborted"
 
 
 def drill(fault: dict[str, t.Any] | None = None, demand: dict[str, t.Any] | None = None, **move: t.Any) -> Drill:
@@ -134,6 +139,12 @@ def test_every_moving_drill_of_the_catalogue_is_valid_and_is_none_of_the_control
         (None, {"killed": "yes"}, "true or false"),
         (None, {"phase": "post_copy"}, "expected force"),
         (None, {"link": 8, "kind": "cold"}, "whose speed can be set"),
+        (None, {"aborted": "yes", "ends": "stayed"}, "true or false"),
+        (None, {"aborted": True}, "found moved; expected stayed"),
+        (None, {"aborted": True, "ends": "stayed", "kind": "cold"}, "found cold; expected live"),
+        (None, {"aborted": True, "ends": "stayed", "by": "playbook"}, "found playbook; expected module"),
+        (None, {"aborted": True, "ends": "stayed", **POST_COPY}, "found post_copy; expected copying"),
+        (None, {"aborted": True, "ends": "stayed", "without": ["rights"]}, "cannot be aborted"),
         (None, {"storage": "tape"}, "way of the disks"),
         (None, {"storage": "block", "kind": "cold"}, "unless the module moves a server live"),
         (None, {"storage": "shared", "by": "playbook"}, "unless the module moves a server live"),
@@ -144,6 +155,19 @@ def test_every_moving_drill_of_the_catalogue_is_valid_and_is_none_of_the_control
 def test_moves_without_sense_are_refused(fault: t.Any, move: dict[str, t.Any], words: str) -> None:
     with pytest.raises(LifeboatError, match=words):
         drill(fault, **move)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "other"),
+    [("live_aborted_by_operator", BY_OPERATOR, AT_TIMEOUT), ("live_aborted", AT_TIMEOUT, BY_OPERATOR)],
+)
+def test_an_abort_by_an_operator_and_one_at_the_timeout_are_two_drills(name: str, found: str, other: str) -> None:
+    move = yaml.safe_load((MOVING / f"{name}.yml").read_text(encoding="utf-8"))["move"]
+    of = drill(**move)
+    assert judged(of, moved("cmp1", found=found), guest())["verdict"] == "passed"
+    entry = judged(of, moved("cmp1", found=other), guest())
+    assert entry["verdict"] == "missed" and f"{other!r}, not with {move['reason']!r}" in entry["reasons"][0]
+    assert judged(of, moved("cmp2"), guest())["verdict"] == "failed"
 
 
 def test_a_drill_without_fault_or_move_is_refused() -> None:
