@@ -128,6 +128,8 @@ def project() -> Iterator[Connection]:
         ({"source": f"{PLACE}/import-tampered.ova"}, ("boot.vmdk", "SHA256")),
         ({"machine_import_networks": {}}, ("network VM Network", "found no network for it")),
         ({"machine_import_flavor": "import-none"}, ("flavor import-none: found none", "small")),
+        ({"machine_import_answer": {"port": 82}}, ("security groups import-net", "TCP port 82")),
+        ({"machine_import_security_groups": ["import-none"]}, ("security group import-none: found none",)),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_made(
@@ -188,7 +190,7 @@ def test_a_run_that_was_killed_is_gone_on_with(tmp_path: Path, project: Connecti
     of = {
         "disk_format": "raw",
         "container_format": "bare",
-        "lifeboat_import": project.get_image("import-web")["lifeboat_import"],
+        "lifeboat_import": project.get_image("import-web").properties["lifeboat_import"],
     }
     project.delete_image("import-web", wait=True)
     assert project.image.post("/images", json={"name": "import-web", **of}).status_code == 201
@@ -210,7 +212,7 @@ def test_a_run_that_was_killed_is_gone_on_with(tmp_path: Path, project: Connecti
 def test_what_does_not_answer_goes_again(tmp_path: Path, project: Connection) -> None:
     remove(project)
     before = floating_ips(project)
-    port = {"machine_import_answer": {"port": 81, "path": ""}, "machine_import_answer_timeout": 10}
+    port = {"machine_import_answer": {"port": 81}, "machine_import_answer_timeout": 10}
     done = run(ARCHIVE, tmp_path, check=False, **OF_THE_ARCHIVE, **port)
     assert done.returncode != 0
     assert "found no answer at" in done.text
