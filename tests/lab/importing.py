@@ -16,6 +16,7 @@ import subprocess
 import time
 import typing as t
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from standing_lab import PLAY_TIMEOUT_S, ROOT, Play, connected, play
 
 NETWORK = ("-e", "first_server_count=0", "-e", "first_server_name=import-net")
 NETWORK += ("-e", json.dumps({"first_server_network": {"name": "import-net", "cidr": "192.168.79.0/24", "dns": []}}))
+# At the last one nobody answers.
+NETWORK += ("-e", json.dumps({"first_server_open_ports": [22, 80, 81]}))
 REHEARSAL = "import-web-rehearsal"
 
 
@@ -119,20 +122,35 @@ def run(
 
 
 def kill(source: str, directory: Path, once: Callable[[], bool], **given: object) -> None:
-    """Begin the playbook, and kill it with all that it has started on this machine once something is seen."""
+    """Begin the playbook, and kill it with all that it has started on this machine once something is seen.
+
+    Its modules are in sessions of their own and would live on; they are known by their environment.
+    """
     command = ["ansible-playbook", "lifeboat.cloud.import", "-e", variables(source, directory, given)]
     log = directory.with_suffix(".log")
+    mark = f"LIFEBOAT_KILLED={uuid.uuid4()}"
     with log.open("w", encoding="utf-8") as output:
-        begun = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
+        environment = {**os.environ, **dict([mark.split("=")])}
+        begun = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
         end = time.monotonic() + PLAY_TIMEOUT_S
         try:
             while not once():
                 assert begun.poll() is None and time.monotonic() < end, log.read_text(encoding="utf-8")[-4000:]
                 time.sleep(0.05)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(begun.pid, signal.SIGKILL)
-            begun.wait(timeout=60)
+            while left := list(_marked(mark)):
+                for each in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(each, signal.SIGKILL)
+                begun.poll()
+
+
+def _marked(mark: str) -> Iterator[int]:
+    """The processes with this in their environment."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in path.read_bytes().split(b"\0"):
+                yield int(path.parent.name)
 
 
 def variables(source: str, directory: Path, given: Mapping[str, object]) -> str:
