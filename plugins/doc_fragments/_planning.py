@@ -39,6 +39,18 @@ options:
         description: Seconds that a server takes to shut down and start.
         type: float
         default: 15.0
+  links:
+    description:
+      - The links that hosts share, such as the uplinks of racks, each with C(name) and C(bandwidth) each way, in bytes
+        per second. Moves between hosts at the same link do not pass it.
+      - Nova does not know who is at which; O(host_links) says it.
+    type: list
+    elements: dict
+  host_links:
+    description:
+      - Of hosts that share one of O(links) its name, by the names that Nova has for the hosts. Hosts that are not named
+        share none. Only for a fleet that OpenStack tells of.
+    type: dict
   limits:
     description: How many migrations there may be at the same time.
     type: dict
@@ -52,7 +64,7 @@ options:
         type: int
         default: 1
       link:
-        description: On a link that hosts share, each way.
+        description: On each of O(links), each way.
         type: int
         default: 4
       total:

@@ -115,7 +115,7 @@ def _read_noted(compute: Service, server: str, number: int) -> Record:
 
 def _fleet(cloud: Cloud, planning: Planning, going: Mapping[Move, Step]) -> Fleet:
     bound = {move.server: move for move in going}
-    fleet = asked(partial(fleet_from, cloud, planning.assumed, planning.storage, bound))
+    fleet = asked(partial(fleet_from, cloud, planning.assumed, planning.storage, bound, planning.uplinks))
     servers = dict(fleet.servers)
     for move, step in going.items():
         if move.server in servers:

@@ -23,6 +23,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import 
     Server,
     Storage,
     Traits,
+    Uplinks,
 )
 
 if t.TYPE_CHECKING:
@@ -108,6 +109,15 @@ def links_of(entries: Iterable[Entry]) -> dict[str, float]:
     return _by_name("link", (_link(each) for each in entries))
 
 
+def uplinks_of(links: Iterable[Entry], hosts: Mapping[str, t.Any]) -> Uplinks:
+    """The links, and which of them each of ``hosts`` is at, or LifeboatError. Whether there are such is not seen."""
+    bandwidths = links_of(links)
+    of_hosts = {host: Reader("host", {"name": host, "link": link}, {}).text("link") for host, link in hosts.items()}
+    for host, link in of_hosts.items():
+        _check_link(host, link, bandwidths)
+    return Uplinks(bandwidths, of_hosts)
+
+
 def joined(
     hosts: Iterable[Host], servers: Iterable[Server], groups: Mapping[str, Group], links: Mapping[str, float]
 ) -> Fleet:
@@ -126,9 +136,14 @@ def joined(
                 f"server {server.name}", f"server group {server.group}, which is not given", "one of groups", _CORRECT
             )
     for each in by_host.values():
-        if each.link is not None and each.link not in links:
-            raise LifeboatError(f"host {each.name}", f"link {each.link}, which is not given", "one of links", _CORRECT)
+        if each.link is not None:
+            _check_link(each.name, each.link, links)
     return Fleet(by_host, by_server, groups, links)
+
+
+def _check_link(host: str, link: str, links: Mapping[str, float]) -> None:
+    if link not in links:
+        raise LifeboatError(f"host {host}", f"link {link}, which is not given", "one of links", _CORRECT)
 
 
 def wishes_of(entries: Iterable[Entry], fleet: Fleet) -> tuple[list[Move], Fleet]:

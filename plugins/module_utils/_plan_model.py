@@ -147,6 +147,14 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class Uplinks:
+    """Links that hosts share: ``bandwidths`` by the link's name, ``of_hosts`` the link that a host is at, by host."""
+
+    bandwidths: Mapping[str, float] = field(default_factory=dict)
+    of_hosts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How many migrations there may be at the same time: from a host, to a host, on a link each way, and in all."""
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_history import History, read_history
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model import Policy
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import limits_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import limits_of, uplinks_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import Defaults, Estimates, outcome_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Limits
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Limits, Uplinks
 
 
 def _options(kind: str, **defaults: float | bool | None) -> dict[str, t.Any]:
@@ -41,6 +41,8 @@ PLANNING_OPTIONS: dict[str, dict[str, t.Any]] = {
         setup_s=_SECONDS.setup_s,
         reboot_s=_SECONDS.reboot_s,
     ),
+    "links": {"type": "list", "elements": "dict"},
+    "host_links": {"type": "dict"},
     "limits": _options("int", outgoing=1, incoming=1, link=4, total=50),
     "policy": _options("float", downtime_s=0.5, total_s=600.0, auto_converge=True, post_copy=False, cold=False),
     "history": {"type": "list", "elements": "dict", "default": []},
@@ -50,10 +52,11 @@ PLANNING_OPTIONS: dict[str, dict[str, t.Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """What PLANNING_OPTIONS say; ``storage`` and ``assumed`` are for reading a fleet of OpenStack."""
+    """What PLANNING_OPTIONS say; ``storage``, ``assumed`` and ``uplinks`` are for reading a fleet of OpenStack."""
 
     storage: str | None
     assumed: Mapping[str, float | None]
+    uplinks: Uplinks
     limits: Limits
     policy: Policy
     estimates: Estimates
@@ -68,4 +71,5 @@ def planning_of(params: Mapping[str, t.Any], warn: Callable[[str], object]) -> P
         warn(reason)
     outcomes = [*read.outcomes, *(outcome_of(entry) for entry in params["history"])]
     limits, policy = limits_of(params["limits"]), Policy(**params["policy"])
-    return Planning(params["shared_storage"], assumed, limits, policy, Estimates(outcomes, defaults))
+    uplinks = uplinks_of(params["links"] or (), params["host_links"] or {})
+    return Planning(params["shared_storage"], assumed, uplinks, limits, policy, Estimates(outcomes, defaults))

@@ -4,9 +4,9 @@
 # Private to this collection.
 """Hosts and servers of a plan as Nova and Placement have them.
 
-What the APIs do not tell is assumed by the caller: bandwidths, dirty rates, and whether hosts share the storage of
-servers' disks. A server that moves while it runs is taken to use every feature of its host's processor, as with
-libvirt's C(host-model).
+What the APIs do not tell is said by the caller: bandwidths, the links that hosts share, dirty rates, and whether hosts
+share the storage of servers' disks. A server that moves while it runs is taken to use every feature of its host's
+processor, as with libvirt's C(host-model).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import 
     Needs,
     Server,
     Traits,
+    Uplinks,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import details_of_servers
 
@@ -63,17 +64,26 @@ def fleet_from(
     assumed: Mapping[str, float | None],
     storage: str | None = None,
     under_way: Mapping[str, Move] | None = None,
+    uplinks: Uplinks | None = None,
 ) -> Fleet:
     """The whole cloud. ``assumed`` has ``bandwidth``, and ``dirty_rate`` if it is not 0.
 
     ``storage`` is what all hosts share; without it they share what a sharing provider of Placement gives them.
     ``under_way`` are moves, by server, that Nova makes just now: these servers take their room on both hosts.
+    ``uplinks`` are of its hosts; LifeboatError for a host that it does not have.
     """
+    uplinks = uplinks or Uplinks()
     bandwidth = assumed.get("bandwidth")
     if not bandwidth:
         remedy = "Say what migrations get, in bytes per second."
         raise LifeboatError("bandwidth of the hosts", "none", "a number, which Nova does not know", remedy)
+    if uplinks.bandwidths and not uplinks.of_hosts:
+        remedy = "Say in host_links which hosts are at which link."
+        raise LifeboatError("links", f"{', '.join(uplinks.bandwidths)}, and no host at any", "hosts at them", remedy)
     found = survey(cloud, [], traits=True, placing=True)
+    if unknown := sorted(uplinks.of_hosts.keys() - {each.host for each in found.hypervisors}):
+        remedy = "Correct host_links; it takes the names that Nova has for hosts."
+        raise LifeboatError(f"host {', '.join(unknown)} of host_links", "no such host", "hosts of the cloud", remedy)
     groups = _groups(cloud.compute)
     group_of = {member: group["id"] for group in groups for member in group["members"]}
     stored = {each.host: storage or _shared(found, each) for each in found.hypervisors}
@@ -87,8 +97,11 @@ def fleet_from(
     for server in servers:
         for host in sorted({server.host, server.bound_for or server.host}):
             on[host].append(server)
-    hosts = [_host(each, stored[each.host], on[each.host], bandwidth) for each in found.hypervisors]
-    return joined(hosts, servers, {group["id"]: _group(group) for group in groups}, {})
+    hosts = [
+        _host(each, stored[each.host], on[each.host], bandwidth, uplinks.of_hosts.get(each.host))
+        for each in found.hypervisors
+    ]
+    return joined(hosts, servers, {group["id"]: _group(group) for group in groups}, uplinks.bandwidths)
 
 
 def _groups(compute: Service) -> list[Json]:
@@ -132,7 +145,9 @@ def _of_processor(traits: Iterable[str]) -> frozenset[str]:
     return frozenset(each for each in traits if each.startswith("HW_CPU_"))
 
 
-def _host(hypervisor: Hypervisor, storage: str | None, servers: Sequence[Server], bandwidth: float) -> Host:
+def _host(
+    hypervisor: Hypervisor, storage: str | None, servers: Sequence[Server], bandwidth: float, link: str | None
+) -> Host:
     placing = hypervisor.placing
     custom = set(hypervisor.traits or ()) - _features(hypervisor)
     return Host(
@@ -143,6 +158,7 @@ def _host(hypervisor: Hypervisor, storage: str | None, servers: Sequence[Server]
             _capacity(hypervisor, "DISK_GB", _GIB, sum(each.takes.disk for each in servers)),
         ),
         bandwidth=bandwidth,
+        link=link,
         state=hypervisor.state,
         status=hypervisor.status,
         traits=Traits(

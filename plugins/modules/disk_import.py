@@ -52,7 +52,9 @@ options:
     description: The pool of the image to make, with O(name).
     type: str
   name:
-    description: The image to make. C(rbd) and Cinder's management of existing volumes take it from there.
+    description:
+      - The image to make, as C(rbd) and guests of libvirt read it. To have Cinder take it over as an existing volume is
+        for the operator to do and to try out (C(cinder manage)); no module here does that.
     type: str
   journal_dir:
     description: Where the journal of a copy to O(pool) or a block device is kept, and the receipt of the latter.

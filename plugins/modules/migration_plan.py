@@ -71,8 +71,8 @@ options:
     elements: dict
   servers:
     description:
-      - The servers. Each has C(name), C(id) if names are not unique, C(host), and C(vcpus), C(memory) and C(disk) of
-        its flavor.
+      - The servers of O(hosts). Each has C(name), C(id) if names are not unique, C(host), and C(vcpus), C(memory) and
+        C(disk) of its flavor.
       - C(memory_used), C(dirty_rate) and C(working_set) of the guest, C(local_disk) to be copied with it, C(status) as
         Nova has it, C(priority), C(group), one of O(groups).
       - C(bound_for), the host that it is under way to, and C(avoid), hosts to which its migration has failed.
@@ -83,15 +83,10 @@ options:
     elements: dict
   groups:
     description:
-      - The server groups, each with C(name) and C(policy), and C(max_server_per_host), how many of one with the policy
-        V(anti-affinity) a host takes, 1 if it is not given.
+      - The server groups of O(servers), each with C(name) and C(policy), and C(max_server_per_host), how many of one
+        with the policy V(anti-affinity) a host takes, 1 if it is not given.
     type: list
     elements: dict
-  links:
-    description: The links that hosts share, such as the uplinks of racks, each with C(name) and C(bandwidth) each way.
-    type: list
-    elements: dict
-    default: []
   dirty_rates:
     description:
       - What was measured of servers, by their ids, in bytes per second, such as by
@@ -101,7 +96,8 @@ options:
     type: dict
     default: {}
   path:
-    description: A file in JSON or YAML with C(hosts), C(servers), C(groups) and C(links) as in the options.
+    description:
+      - A file in JSON or YAML with C(hosts), C(servers), C(groups) and C(links) as in the options, in their place.
     type: path
   libvirt:
     description:
@@ -241,10 +237,16 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import 
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_libvirt import fleet_of_libvirt
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Fleet
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import PLANNING_OPTIONS, planning_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_options import (
+    PLANNING_OPTIONS,
+    Planning,
+    planning_of,
+)
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 
 _PARTS = ("hosts", "servers", "groups", "links")
+# What only a cloud has to be told. The account itself may be beside other sources, from defaults of all modules.
+_OF_CLOUD = ("host_links", "shared_storage")
 
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -257,7 +259,6 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "dict"},
     "servers": {"type": "list", "elements": "dict"},
     "groups": {"type": "list", "elements": "dict"},
-    "links": {"type": "list", "elements": "dict", "default": []},
     "dirty_rates": {"type": "dict", "default": {}},
     "path": {"type": "path"},
     "libvirt": {"type": "list", "elements": "dict"},
@@ -267,9 +268,10 @@ RULES: dict[str, t.Any] = {
     "mutually_exclusive": [
         ("cloud", "auth"),
         ("hosts", "path", "libvirt"),
-        ("servers", "libvirt"),
-        ("groups", "libvirt"),
+        ("path", "links"),
+        *((source, option) for source in ("hosts", "path", "libvirt") for option in _OF_CLOUD),
     ],
+    "required_by": {"servers": ["hosts"], "groups": ["hosts"]},
     "required_one_of": [("cloud", "auth", "hosts", "path", "libvirt")],
     "required_if": [("goal", "drain", ("drain",)), ("goal", "move", ("moves",))],
 }
@@ -299,22 +301,33 @@ def _from_yaml(text: str) -> t.Any:
         raise ValueError(str(error)) from error
 
 
-def fleet(params: dict[str, t.Any]) -> Fleet:
+def fleet(params: dict[str, t.Any], planning: Planning) -> Fleet:
     if params["hosts"] is not None:
         return fleet_of(**{part: params[part] or () for part in _PARTS}, assumed=params["assumed"])
     if params["libvirt"] is not None:
-        return fleet_of_libvirt(params["libvirt"], params["links"], params["assumed"])
+        return fleet_of_libvirt(params["libvirt"], params["links"] or (), params["assumed"])
     if params["path"]:
         return fleet_of(**{"servers": [], **loaded(params["path"])}, assumed=params["assumed"])
     with opened(params) as cloud:
-        return fleet_from(cloud, params["assumed"], params["shared_storage"])
+        return fleet_from(cloud, planning.assumed, planning.storage, uplinks=planning.uplinks)
+
+
+def refuse_nothing(params: dict[str, t.Any]) -> None:
+    """LifeboatError for a goal that is about what is listed, and a list that is empty."""
+    goal = params["goal"]
+    option = {"drain": "drain", "move": "moves"}.get(goal)
+    if option and not params[option]:
+        raise LifeboatError(
+            f"goal {goal}", f"nothing in {option}", "one entry at least", f"Say in {option} what moves."
+        )
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    refuse_nothing(params)
     planning = planning_of(params, module.warn)
     estimates = planning.estimates.with_dirty_rates(dirty_rates_of(params["dirty_rates"]))
-    moves, of = wishes_of(params["moves"] or (), fleet(params))
+    moves, of = wishes_of(params["moves"] or (), fleet(params, planning))
     goal = Goal(
         params["goal"],
         tuple(params["drain"] or ()),

@@ -107,6 +107,8 @@ def test_a_file_that_is_no_fleet_is_refused(tmp_path, name, text, words):
     [
         ({"goal": "drain"}, "drain"),
         ({"goal": "move"}, "moves"),
+        ({"goal": "drain", "drain": []}, "goal drain: found nothing in drain"),
+        ({"goal": "move", "moves": []}, "goal move: found nothing in moves"),
         ({"goal": "balance", "path": "/x.json"}, "mutually exclusive"),
         ({"goal": "drain", "drain": ["cmp9"]}, "no such host"),
         ({"goal": "balance", "limits": {"total": 0}}, "total of limits given"),
@@ -115,6 +117,23 @@ def test_a_file_that_is_no_fleet_is_refused(tmp_path, name, text, words):
 )
 def test_options_that_cannot_be_are_refused(options, words):
     failed = run(**FLEET, **options)
+    assert failed["failed"] and words in failed["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"path": "/x.json", "links": []}, "mutually exclusive: path|links"),
+        ({"path": "/x.json", "host_links": {}}, "mutually exclusive: path|host_links"),
+        ({"path": "/x.json", "servers": []}, "required by 'servers': hosts"),
+        ({"hosts": [], "host_links": {}}, "mutually exclusive: hosts|host_links"),
+        ({"hosts": [], "shared_storage": "ceph"}, "mutually exclusive: hosts|shared_storage"),
+        ({"cloud": "admin", "servers": []}, "required by 'servers': hosts"),
+        ({"cloud": "admin", "groups": []}, "required by 'groups': hosts"),
+    ],
+)
+def test_what_the_source_of_the_fleet_has_no_use_for_is_refused(options, words):
+    failed = run(goal="balance", **options)
     assert failed["failed"] and words in failed["msg"]
 
 

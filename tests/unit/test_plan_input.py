@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import fleet_of, limits_of, wishes_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_input import (
+    fleet_of,
+    limits_of,
+    uplinks_of,
+    wishes_of,
+)
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, fleet, host, server
 
 
@@ -87,6 +92,22 @@ def test_a_server_that_is_wished_to_move_cold_stands_still_for_it():
     moves, of = wishes_of(wished, fleet(3, [server("web", "cmp1"), server("mail", "cmp2")]))
     assert [move.server for move in moves] == ["web", "mail"]
     assert [each.movable for each in of.servers.values()] == ["cold", "live"]
+
+
+@pytest.mark.parametrize(
+    ("links", "hosts", "message"),
+    [
+        ([{"name": "rack1", "bandwidth": 1e9}], {"cmp1": "rack2"}, "host cmp1: found link rack2, which is not given"),
+        ([{"name": "rack1", "bandwidth": 1e9}], {"cmp1": None}, "host cmp1: found no link"),
+        ([{"name": "rack1", "bandwidth": 1e9}], {"cmp1": ["rack1"]}, "link of host cmp1: found ['rack1']"),
+        ([{"name": "rack1", "bandwidth": 0}], {}, "bandwidth of link rack1: found 0"),
+        ([{"name": "rack1", "bandwidth": 1e9}] * 2, {}, "link rack1: found two entries"),
+    ],
+)
+def test_links_that_cannot_be_are_refused(links, hosts, message):
+    with pytest.raises(LifeboatError) as error:
+        uplinks_of(links, hosts)
+    assert message in str(error.value)
 
 
 def test_limits_below_one_or_unknown_are_refused():

@@ -12,7 +12,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, no_answer
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_layout import Layout
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_matrix import Matrix
-from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Group, Move
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Group, Move, Uplinks
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_source import fleet_from
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import hypervisor, inventory, service
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, MIB
@@ -209,6 +209,30 @@ def test_servers_of_a_cell_that_is_down_are_not_taken_for_none():
         fleet(nova_server("mail"), down)
     # Which is asked again.
     assert no_answer(refused.value)
+
+
+RACKS = {"rack1": 1e9, "rack2": 2e9}
+
+
+def test_hosts_are_at_the_links_that_were_said():
+    seen = fleet_from(cloud([]), ASSUMED, "ceph", uplinks=Uplinks(RACKS, {"cmp1": "rack1"}))
+    assert {name: each.link for name, each in seen.hosts.items()} == {"cmp1": "rack1", "cmp2": None}
+    assert seen.links == RACKS
+
+
+@pytest.mark.parametrize(
+    ("uplinks", "message"),
+    [
+        (
+            Uplinks(RACKS, {"cmp1": "rack1", "cmp8": "rack1", "cmp9": "rack2"}),
+            "host cmp8, cmp9 of host_links: found no",
+        ),
+        (Uplinks(RACKS), "links: found rack1, rack2, and no host at any; .* Say in host_links"),
+    ],
+)
+def test_links_of_unknown_hosts_and_of_none_are_refused(uplinks, message):
+    with pytest.raises(LifeboatError, match=message):
+        fleet_from(cloud([]), ASSUMED, "ceph", uplinks=uplinks)
 
 
 def test_without_a_bandwidth_nothing_is_asked():

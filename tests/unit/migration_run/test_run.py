@@ -58,6 +58,42 @@ def test_as_many_go_at_once_as_the_limits_allow(nova, run, limits, most):
     assert max(seen) == most and [each["moved"] for each in did["receipts"]] == [True] * 3
 
 
+RACKS = {
+    "links": [{"name": "rack1", "bandwidth": 1e7}, {"name": "rack2", "bandwidth": 1e9}],
+    "host_links": {"cmp1": "rack1", "cmp2": "rack2", "cmp3": "rack2"},
+}
+
+
+@pytest.mark.parametrize(("limit", "most"), [(4, 3), (2, 2), (1, 1)])
+def test_as_many_pass_a_link_at_once_as_the_limit_allows(nova, run, limit, most):
+    limits = {"outgoing": 3, "incoming": 3, "link": limit}
+    options = {"assumed": ASSUMED, "shared_storage": "ceph", "limits": limits}
+    seen = []
+    nova.moving.at_list = lambda _number: seen.append(len(nova.moving.under_way))
+    wish = {**nova.options, **options, "goal": "drain", "drain": ["cmp1"]}
+    plan = run_module(migration_plan.main, **wish, **RACKS)
+    assert run_module(migration_plan.main, **wish)["summary"]["total_s"] < plan["summary"]["total_s"]
+    begins = Counter(each["start_s"] for each in plan["steps"])
+    assert begins[0.0] == most
+    did = run(plan["steps"], limits=limits, **RACKS)
+    assert max(seen) == most and [each["moved"] for each in did["receipts"]] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"cmp1": "rack3"}, "host cmp1: found link rack3, which is not given"),
+        ({"cmp9": "rack1"}, "host cmp9 of host_links: found no such host"),
+        ({}, "links: found rack1, rack2, and no host at any"),
+    ],
+)
+def test_a_host_or_link_that_is_not_known_is_refused_before_anything_begins(nova, run, wrong, message):
+    given = {"links": RACKS["links"], "host_links": wrong}
+    assert message in run([step("web-1")], **given)["msg"] and requests(nova) == {}
+    wish = {"assumed": ASSUMED, "goal": "drain", "drain": ["cmp1"]}
+    assert message in run_module(migration_plan.main, **nova.options, **wish, **given)["msg"]
+
+
 def test_one_that_travels_alone_has_its_hosts_for_itself(nova, run):
     seen = []
     nova.moving.at_list = lambda _number: seen.append(sorted(each["instance_uuid"] for each in nova.moving.under_way))

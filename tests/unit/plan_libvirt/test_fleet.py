@@ -116,5 +116,7 @@ def test_the_module_plans_from_results(told):
     assert "mutually exclusive: hosts|path|libvirt" in failed["msg"]
     for other in ("servers", "groups"):
         failed = run_module(migration_plan.main, libvirt=entries, **{other: []}, **options)
-        assert f"mutually exclusive: {other}|libvirt" in failed["msg"]
+        assert f"required by '{other}': hosts" in failed["msg"]
+    failed = run_module(migration_plan.main, libvirt=entries, host_links={"kvm1": "rack1"}, **options)
+    assert "mutually exclusive: libvirt|host_links" in failed["msg"]
     assert "found no bandwidth" in run_module(migration_plan.main, libvirt=entries, goal="balance")["msg"]
