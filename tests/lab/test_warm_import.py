@@ -16,7 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from importing import floating_ips, made, prepared_project, receipt, receipts, run, state_of
+from importing import floating_ips, kill, made, prepared_project, receipt, receipts, run, state_of
 from openstack.connection import Connection
 from own_guest import ADDRESS, CONFIG, NAME, PLACE, Moving, moving, prepared
 from standing_lab import Play, connected, module, shell
@@ -24,6 +24,16 @@ from standing_lab import Play, connected, module, shell
 HOST, SOURCE, ANSWERS = "cmp1", f"{PLACE}/{NAME}.xml", f"{PLACE}/answers"
 NOWHERE = "import-nowhere"
 PARTS = ["shut down", "copy", "upload", "server", "answer"]
+WARM: dict[str, object] = {
+    "machine_import_host": HOST,
+    "machine_import_name": "import-web-warm",
+    "machine_import_flavor": "small",
+    "machine_import_networks": {"br-tenant": "import-net"},
+    "machine_import_warm": True,
+    "machine_import_warm_rounds": 3,
+    "machine_import_warm_rest": 0,
+    "machine_import_source_uri": "qemu:///system",
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,17 +81,7 @@ def tell_it_to_be_another() -> None:
 
 
 def warm(directory: Path, check: bool = True, **given: object) -> Play:
-    wanted: dict[str, object] = {
-        "machine_import_host": HOST,
-        "machine_import_name": "import-web-warm",
-        "machine_import_flavor": "small",
-        "machine_import_networks": {"br-tenant": "import-net"},
-        "machine_import_warm": True,
-        "machine_import_warm_rounds": 3,
-        "machine_import_warm_rest": 0,
-        "machine_import_source_uri": "qemu:///system",
-    }
-    return run(SOURCE, directory, check=check, **{**wanted, **given})
+    return run(SOURCE, directory, check=check, **{**WARM, **given})
 
 
 @contextlib.contextmanager
@@ -148,6 +148,19 @@ def test_it_is_told_when_somebody_else_has_to_stop_it(tmp_path: Path, project: C
     assert told["warm"]["stopped"]["by"].startswith("the last change of its disks")
     # It was off before the run began.
     assert told["warm"]["offline_seconds"] > sum(each["seconds"] for each in told["steps"])
+
+
+def test_a_run_that_was_killed_after_the_stop_is_gone_on_with(
+    tmp_path: Path, project: Connection, guest: Moving
+) -> None:
+    name = "import-web-killed"
+    with asked_all_the_time():
+        kill(SOURCE, tmp_path, lambda: f"image {name}" in made(project), **{**WARM, "machine_import_name": name})
+    assert shell(HOST, f"virsh domstate {NAME}").strip() == "shut off"
+    assert f"server {name}" not in made(project)
+    warm(tmp_path, machine_import_name=name)
+    assert state_of(project, name)["counter"] > last_answer()["counter"] > guest.counter
+    assert receipt(tmp_path)["answered"] is True
 
 
 def test_it_runs_again_when_its_server_finds_no_host(
