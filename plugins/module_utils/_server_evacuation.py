@@ -49,6 +49,7 @@ class Wanted:
     """``server`` shall not be on the dead host ``away_from`` any more, but on ``host`` or where Nova puts it.
 
     ``keeps_disks``: the hosts share them, so that they outlive their host, or nobody minds that they are lost.
+    ``proof_follows``: what is foretold is foretold for a host that is proven dead by then.
     """
 
     server: str
@@ -56,6 +57,7 @@ class Wanted:
     host: str | None
     keeps_disks: bool
     timeout_s: float
+    proof_follows: bool = False
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
         return server, receipt
     record = records[0] if records and not records[0].ended and not abandoned(server, records[0]) else None
     if record is None:
-        _refuse(compute, server, wanted)
+        _refuse(compute, server, wanted, proven=dry_run and wanted.proof_follows)
         where = wanted.host or "a host that Nova chooses"
         receipt.actions.append(f"rebuild {server} of the dead host {wanted.away_from} on {where}")
     else:
@@ -114,11 +116,11 @@ def _records_of(compute: Service, server: Server) -> list[Record]:
     return [each for each in read_records(compute, {"instance_uuid": server.id}) if each.kind == "evacuation"]
 
 
-def _refuse(compute: Service, server: Server, wanted: Wanted) -> None:
+def _refuse(compute: Service, server: Server, wanted: Wanted, *, proven: bool) -> None:
     """LifeboatError without the proof that the source is dead, and for what Nova would refuse."""
     services = read_services(compute)
     source = service_of(services, wanted.away_from)
-    if not source.forced_down:
+    if not (source.forced_down or proven):
         remedy = (
             "See that the host is powered off (host_power, or the device's own display), then set forced_down=true "
             "with compute_service; server_migration moves servers of a host that lives."

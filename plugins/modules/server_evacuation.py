@@ -47,6 +47,12 @@ options:
       - Rebuild the server although its disks are lost with the host.
     type: bool
     default: false
+  proof_follows:
+    description:
+      - In check mode take the host for proven dead, since what will prove it, such as M(lifeboat.cloud.host_power), has
+        not happened there. All other refusals are said. Without check mode the proof is asked for whatever this says.
+    type: bool
+    default: false
   evacuation_timeout:
     description:
       - How many seconds it may take.
@@ -145,6 +151,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "host": {"type": "str"},
     "shared_storage": {"type": "str"},
     "lose_disks": {"type": "bool", "default": False},
+    "proof_follows": {"type": "bool", "default": False},
     "evacuation_timeout": {"type": "float", "default": 600.0},
 }
 
@@ -157,6 +164,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         host=params["host"],
         keeps_disks=bool(params["shared_storage"]) or params["lose_disks"],
         timeout_s=params["evacuation_timeout"],
+        proof_follows=params["proof_follows"],
     )
     with opened(params) as cloud:
         server, receipt = converge(cloud.compute, wanted, dry_run=module.check_mode)

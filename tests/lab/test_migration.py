@@ -329,6 +329,10 @@ def test_the_servers_of_a_dead_host_are_rebuilt_on_another_one_by_one(server: Se
         other.migrate(host=dead)
     evacuate = ("evacuate", "-e", f"migration_dead={dead}", "-e", "migration_power_off=true")
     evacuate += ("-e", "migration_rebuild_at_once=1")
+    alive = play(*evacuate, check=False)
+    assert alive.returncode != 0 and f"nova-compute on {dead} is up" in alive.text and not alive.changes
+    assert module("localhost", "host_power", host=dead, state="on")["before"]["state"] == "on"
+    evacuate += ("-e", "migration_power_off_though_up=true")
     [foretold] = [line for line in play(*evacuate, "--check").text.splitlines() if f"{dead}: web-" in line]
     assert "web-1" in foretold and "web-2" in foretold and "each takes" in foretold
     assert server.host == other.host == dead

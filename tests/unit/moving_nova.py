@@ -154,6 +154,8 @@ class MovingNova:
             "image": {"id": server.image, "links": []} if server.image else "",
             "flavor": {"vcpus": 1, "ram": 1024, "disk": 1, "ephemeral": 0, "swap": 0, "extra_specs": {}},
             "locked": False,
+            "addresses": {},
+            "metadata": {},
         }
 
     def list_once_more(self):

@@ -15,6 +15,30 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def try_playbook(
+    directory: Path,
+    play: dict[str, t.Any] | str,
+    inventory: dict[str, t.Any] | Path,
+    *options: str | Path,
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    """How ansible-playbook has ended; what is not a file yet is written into the directory."""
+    file = directory / "play.yml"
+    file.write_text(play if isinstance(play, str) else yaml.safe_dump([play]), encoding="utf-8")
+    if not isinstance(inventory, Path):
+        hosts, inventory = inventory, directory / "hosts.yml"
+        inventory.write_text(yaml.safe_dump(hosts), encoding="utf-8")
+    return subprocess.run(
+        ["ansible-playbook", "-i", inventory, file, *options],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 def run_playbook(
     directory: Path,
     play: dict[str, t.Any] | str,
@@ -23,19 +47,6 @@ def run_playbook(
     **environment: str,
 ) -> str:
     """What ansible-playbook has said of a play that succeeds; what is not a file yet is written into the directory."""
-    file = directory / "play.yml"
-    file.write_text(play if isinstance(play, str) else yaml.safe_dump([play]), encoding="utf-8")
-    if not isinstance(inventory, Path):
-        hosts, inventory = inventory, directory / "hosts.yml"
-        inventory.write_text(yaml.safe_dump(hosts), encoding="utf-8")
-    done = subprocess.run(
-        ["ansible-playbook", "-i", inventory, file, *options],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = try_playbook(directory, play, inventory, *options, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -50,6 +50,16 @@ def test_a_host_that_is_not_proven_dead_is_refused(nova, state):
         assert done["failed"] and "not forced down" in done["found"] and requests(nova) == []
 
 
+def test_a_proof_that_follows_is_foretold_and_nothing_else(nova):
+    nova.services[0] |= {"forced_down": False, "state": "up"}
+    assert run(nova, check=True, proof_follows=True)["changed"]
+    lost = run(nova, check=True, proof_follows=True, shared_storage=None)
+    assert "disks of its own on cmp1" in lost["found"]
+    nova.moving.servers[UUID].status = "SUSPENDED"
+    assert "status SUSPENDED" in run(nova, check=True, proof_follows=True)["found"]
+    assert "not forced down" in run(nova, proof_follows=True)["found"] and requests(nova) == []
+
+
 def test_disks_that_nobody_else_has_are_not_lost_unasked(nova):
     for check in (True, False):
         done = run(nova, check=check, shared_storage=None)
