@@ -11,6 +11,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._import_reach import not_let_in
 from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import Finding
 
 if t.TYPE_CHECKING:
@@ -34,10 +35,14 @@ _SIZES = {"vcpus": "VCPUs", "ram": "MiB of memory", "disk": "GiB of disk"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """What the cloud has, as import_target_info returns it; ``networks`` and ``routers`` are names."""
+    """What the cloud has, as import_target_info returns it; ``networks`` and ``routers`` are names.
+
+    Of the networks the ``open_networks`` heed no security groups.
+    """
 
     flavors: Sequence[Json]
     networks: Sequence[str]
+    open_networks: Sequence[str] = ()
     routers: Sequence[str] = ()
     security_groups: Sequence[Json] = ()
     images: Sequence[Json]
@@ -53,6 +58,7 @@ class Wanted:
     source with spaces between; ``networks`` a network for each of the source.
     ``running`` when that is of the paths, as the files change: no image that is there can be known to be of them.
     ``stopped`` when that machine is off by now, so that such an image can be compared with its disk.
+    ``security_groups`` are those of the server, which is asked at ``answer_port``, 0 for not at all.
     """
 
     name: str
@@ -63,6 +69,9 @@ class Wanted:
     accept_losses: bool = False
     running: bool = False
     stopped: bool = False
+    security_groups: Sequence[str] = ()
+    answer_port: int = 0
+    has_floating_ip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
     flavor, found = _flavor(machine["needs"], cloud.flavors, wanted)
     findings = [*found, *_losses(machine, wanted), *_not_networks(machine, cloud, wanted)]
     findings += [*_taken_images(disks, cloud, wanted), *_taken_volumes(disks, cloud, wanted, source)]
+    findings += _not_reached(networks[0], cloud, wanted)
     if there and not is_own:
         findings.append(_another(f"server {server}"))
     if wanted.rehearsal:
@@ -222,6 +232,13 @@ def _not_networks(machine: Json, cloud: Cloud, wanted: Wanted) -> Iterator[Findi
             yield Finding(f"network {given} for {name}", "none", f"one of {offered}", "Correct the mapping.")
 
 
+def _not_reached(network: str, cloud: Cloud, wanted: Wanted) -> Iterator[Finding]:
+    """A rehearsal has a security group of its own."""
+    if wanted.answer_port and not wanted.rehearsal and network not in cloud.open_networks:
+        groups, names = cloud.security_groups, wanted.security_groups
+        yield from not_let_in(groups, names, wanted.answer_port, wanted.has_floating_ip)
+
+
 def _taken_images(disks: Sequence[ImagePlan], cloud: Cloud, wanted: Wanted) -> Iterator[Finding]:
     """Images of other sources, and disks of which the file is not known or cannot be told apart.
 
@@ -231,7 +248,7 @@ def _taken_images(disks: Sequence[ImagePlan], cloud: Cloud, wanted: Wanted) -> I
     for each in disks:
         if each.image is not None and each.source.startswith(" "):
             found = "a file that is not known, or no plain file"
-            remedy = "Give its path in disks; copy a block device to a file first."
+            remedy = "Give its path in disks; with machine_import_warm a block device will do, too."
             yield Finding(f"disk {each.disk} of machine {wanted.name}", found, "the file of its image", remedy)
         there = images.get(each.image or "") if each.make else None
         if there is not None:

@@ -23,16 +23,18 @@ if t.TYPE_CHECKING:
 
 def read_target(cloud: Cloud) -> Json:
     """The cloud in the words of import_plan."""
+    networks = read_list(cloud.network, "/networks", "networks")
     # A project may be forbidden to read extra specs; servers of a cell that is down have no more than a UUID.
     return {
         "flavors": [
             {**{key: body[key] for key in ("name", "vcpus", "ram", "disk")}, "extra_specs": body.get("extra_specs", {})}
             for body in read_list(cloud.compute, "/flavors/detail", "flavors", SERVERS)
         ],
-        "networks": [body["name"] for body in read_list(cloud.network, "/networks", "networks")],
+        "networks": [body["name"] for body in networks],
+        "open_networks": [body["name"] for body in networks if body.get("port_security_enabled") is False],
         "routers": [body["name"] for body in read_list(cloud.network, "/routers", "routers")],
         "security_groups": [
-            {key: body[key] for key in ("name", "description")}
+            {**{key: body[key] for key in ("name", "description")}, "rules": body["security_group_rules"]}
             for body in read_list(cloud.network, "/security-groups", "security_groups")
         ],
         "images": [

@@ -78,7 +78,8 @@ def _disk_bus(machine: Machine, virtio: bool, findings: list[Finding]) -> dict[s
         says = (
             f"disk {boot.name} on {boot.bus}{controller} gets SATA: see that the guest's initramfs has the driver ahci"
         )
-        findings.append(Finding(True, f"{says}, or set virtio when it has virtio's"))
+        more = "have it converted (machine_import_convert), or set virtio (machine_import_virtio) when it has virtio's"
+        findings.append(Finding(True, f"{says}, {more}"))
     return {"hw_disk_bus": "sata"}
 
 

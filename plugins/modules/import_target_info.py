@@ -35,14 +35,19 @@ target:
   description:
     - What the key C(cloud) of P(lifeboat.cloud.import_plan#filter) takes. C(networks) and C(routers) are names, C(ram)
       is in MiB, C(disk) in GiB.
+    - C(open_networks) are those without port security. C(rules) are as Neutron tells them, here without some keys.
     - C(volumes) is empty where the cloud has no block storage.
   returned: success
   type: dict
   sample:
     flavors: [{name: small, vcpus: 1, ram: 128, disk: 1, extra_specs: {}}]
     networks: [web, public]
+    open_networks: []
     routers: [web]
-    security_groups: [{name: default, description: Default security group}]
+    security_groups:
+      - name: default
+        description: Default security group
+        rules: [{direction: egress, ethertype: IPv4, protocol: null, port_range_min: null, port_range_max: null}]
     images: [{name: web1, status: active, properties: {hw_disk_bus: sata, lifeboat_import: 5891b5b5 vmdisk1}}]
     volumes: [{name: web1-data, metadata: {lifeboat_import: 5891b5b5}}]
     servers: [{name: web1, metadata: {lifeboat_import: 5891b5b5}}]

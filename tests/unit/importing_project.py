@@ -60,7 +60,8 @@ class ImportingProject:
         self.networks = [network("net-1", "web"), network("net-2", "db"), network("net-3", "public", external=True)]
         # Of strangers; Glance shows them to those who ask for all.
         self.community = [image("image-9", "web1-more", visibility="community", owner="stranger")]
-        self.groups = [{"id": "group-1", "name": "default", "description": "Default security group"}]
+        of_default = {"name": "default", "description": "Default security group", "security_group_rules": []}
+        self.groups = [{"id": "group-1", **of_default}]
         self.routers = [{"id": "router-1", "name": "web"}]
         self.servers, self.volumes, self.ports, self.addresses = {}, {}, [], []
         self.volume_script, self.server_script = VOLUME, SERVER

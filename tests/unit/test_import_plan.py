@@ -121,6 +121,61 @@ def test_networks_without_mapping_or_that_are_not_there_are_refused_at_once():
     assert "network DMZ.7 of machine web1: found no network for it" in said
 
 
+def rule(**changed):
+    """Of Neutron: one that lets in all of IPv4."""
+    named = {"direction": "ingress", "ethertype": "IPv4", "protocol": None, "remote_group_id": None}
+    return {**named, "port_range_min": None, "port_range_max": None, "remote_ip_prefix": None, **changed}
+
+
+def asked_at(port, *rules, networks=(), floating=True, **changed):
+    """What stands against a server of the group web, which is asked at the port."""
+    group = {"name": "web", "description": "", "rules": [rule(direction="egress"), *rules]}
+    cloud = replace(CLOUD, security_groups=[group], open_networks=networks)
+    wanted = replace(WANTED, security_groups=["web"], answer_port=port, has_floating_ip=floating, **changed)
+    return " | ".join(f"{each.thing}: found {each.found}" for each in plan_import(machine(), cloud, wanted).findings)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [],
+        [rule(protocol="udp")],
+        [rule(protocol="tcp", port_range_min=80, port_range_max=443)],
+        [rule(ethertype="IPv6")],
+        [rule(remote_group_id="group-1")],
+    ],
+    ids=["none", "another protocol", "other ports", "IPv6", "of members"],
+)
+def test_security_groups_that_do_not_let_in_who_asks_are_refused(rules):
+    assert asked_at(22, *rules) == (
+        "security groups web: found no rule that lets in TCP port 22, at which the guest must answer"
+    )
+
+
+@pytest.mark.parametrize(
+    "let_in",
+    [
+        rule(),
+        rule(protocol="tcp", port_range_min=22, port_range_max=22),
+        rule(protocol="6", port_range_min=1, port_range_max=65535, remote_ip_prefix="192.0.2.0/24"),
+    ],
+)
+def test_a_rule_for_the_port_lets_in_who_asks(let_in):
+    assert asked_at(22, rule(protocol="icmp"), let_in) == ""
+
+
+def test_who_asks_needs_no_rule_where_none_is_heeded_or_a_rehearsal_has_its_own():
+    assert asked_at(22, networks=["web"]) == "" == asked_at(22, rehearsal="-rehearsal")
+    assert asked_at(22, rule(ethertype="IPv6"), floating=False) == ""
+
+
+def test_security_groups_that_are_not_there_are_refused():
+    wanted = replace(WANTED, security_groups=["wab"], answer_port=22)
+    groups = [{"name": "web", "description": "", "rules": []}]
+    said = refused(cloud=replace(CLOUD, security_groups=groups), wanted=wanted)
+    assert said == "security group wab: found none; expected one of web"
+
+
 def test_a_rehearsal_needs_no_mapping_and_has_names_of_its_own():
     found = machine(disks=[disk("a"), disk("b")])
     plan = plan_import(found, CLOUD, replace(WANTED, networks={}, rehearsal="-rehearsal"))

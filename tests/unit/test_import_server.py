@@ -44,13 +44,16 @@ def test_the_target_is_in_the_words_of_the_plan(cloud, project):
     # As Nova shows a server of a cell that is down.
     project.servers["lost"] = {"id": "lost", "status": "UNKNOWN"}
     project.page_size = 1
+    project.networks[1]["port_security_enabled"] = False
     target = run_module(import_target_info.main, **cloud.options)["target"]
     assert target["flavors"][1] == {
         **{"name": "large", "vcpus": 1, "ram": 128, "disk": 1},
         "extra_specs": {"hw:cpu_policy": "dedicated"},
     }
     assert (target["networks"], target["routers"]) == (["web", "db", "public"], ["web"])
-    assert target["security_groups"] == [{"name": "default", "description": "Default security group"}]
+    assert target["open_networks"] == ["db"]
+    of_default = {"name": "default", "description": "Default security group", "rules": []}
+    assert target["security_groups"] == [of_default]
     assert target["images"] == [
         {"name": "web1", "status": "active", "properties": {"lifeboat_import": "5891b5 vmdisk1"}},
         {"name": "web1-data", "status": "active", "properties": {}},
