@@ -122,7 +122,6 @@ summary:
       sample: 0.08
 """
 
-import hashlib
 import typing as t
 from pathlib import Path
 
@@ -139,24 +138,18 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     directory = Path(params["directory"]).absolute()
     report = report_of(directory, params["run"], params["measured"], params["downtime_limit"])
-    if report.changed and not module.check_mode:
-        report.write()
+    if report.page.changed and not module.check_mode:
+        report.page.write()
     return result_of(report)
 
 
 def result_of(report: Report) -> dict[str, t.Any]:
     """What the module returns."""
     return {
-        "changed": report.changed,
-        "actions": [f"write {report.path}"] if report.changed else [],
-        "page": str(report.path),
+        **report.page.result(),
         "servers": [_server(each) for each in report.judged],
         "stayed": list(report.run.stayed),
         "summary": report.summary.json(),
-        "diff": {
-            "before": {str(report.path): _fingerprint(report.before)},
-            "after": {str(report.path): _fingerprint(report.content)},
-        },
     }
 
 
@@ -172,11 +165,6 @@ def _server(each: Judged) -> dict[str, t.Any]:
         "serious": [finding.says for finding in each.findings if finding.serious],
         "harmless": [finding.says for finding in each.findings if not finding.serious],
     }
-
-
-def _fingerprint(page: str | None) -> str:
-    """A page for a difference that people read."""
-    return "absent" if page is None else f"sha256 {hashlib.sha256(page.encode()).hexdigest()[:12]}"
 
 
 def main() -> None:

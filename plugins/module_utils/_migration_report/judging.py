@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report import measures
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report import figures
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.findings import Finding
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,15 +41,6 @@ class Verdict(enum.StrEnum):
     WARNED = "moved with warnings"
     NOT_MOVED = "not moved"
     STAYED = "stayed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something odd, and why it is serious or not."""
-
-    says: str
-    why: str
-    serious: bool
 
 
 @dataclass(frozen=True, slots=True)

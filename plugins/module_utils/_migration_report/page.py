@@ -11,13 +11,16 @@ import typing as t
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.chart import LOOKS, chart
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.measures import amount, ratio
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report import figures
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.findings import Finding, weight
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.markup import Content, Markup, element, join
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.parts import (
     badge,
+    beside,
     document,
     facts,
     figure,
     headed,
+    line,
     scrolled,
     table,
     tally,
@@ -26,7 +29,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._report.parts impor
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.judging import Finding, Judged
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.judging import Judged
     from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.model import (
         Phase,
         Receipt,
@@ -94,11 +97,7 @@ def _planned(summary: Summary) -> Markup | None:
     if summary.lower_bound_s is not None:
         said += f", at least {figures.seconds(summary.lower_bound_s)}"
     against = f"{figures.percent(summary.ratio)} of the prediction" if summary.ratio is not None else None
-    return join(said, _line(against))
-
-
-def _line(said: str | None) -> Markup | None:
-    return element("small", said) if said else None
+    return join(said, line(against))
 
 
 def _attention(judged: Sequence[Judged]) -> Markup | None:
@@ -167,9 +166,9 @@ def _row(number: int, each: Judged) -> list[Content]:
             "span", f"{receipt.source} \N{RIGHTWARDS ARROW} {receipt.destination or figures.NOTHING}", class_="whole"
         ),
         element("span", figures.moment(receipt.begins).removesuffix(" UTC"), class_="whole"),
-        _beside(figures.seconds(receipt.seconds), figures.seconds(planned.total_s), case.slowness),
-        _beside(amount(case.sent), figures.amount(planned.transferred), None),
-        _beside(
+        beside(figures.seconds(receipt.seconds), figures.seconds(planned.total_s), case.slowness),
+        beside(amount(case.sent), figures.amount(planned.transferred), None),
+        beside(
             ", ".join(stood) or figures.NOTHING,
             figures.seconds(planned.downtime_s),
             ratio(case.downtime_s, planned.downtime_s),
@@ -182,19 +181,13 @@ def _way(receipt: Receipt) -> str:
     return receipt.kind if mode == receipt.kind else f"{receipt.kind}, {mode}"
 
 
-def _beside(measured: str, predicted: str, share: float | None) -> Markup:
-    compared = f"predicted {predicted}" + (f", {figures.percent(share)} of it" if share is not None else "")
-    return join(measured, element("small", compared) if predicted != figures.NOTHING else None)
-
-
 def _finding(finding: Finding) -> Markup:
-    weight = element("span", "serious", class_="alarm") if finding.serious else "harmless"
-    return element("small", weight, f": {finding.says}. {finding.why}")
+    return element("small", weight(finding), f": {finding.says}. {finding.why}")
 
 
 def _below(each: Judged) -> Markup:
     """What is to be said of one migration, and what was seen of it, folded until somebody asks."""
-    said = (_line(each.case.receipt.found), *(_finding(finding) for finding in each.findings))
+    said = (line(each.case.receipt.found), *(_finding(finding) for finding in each.findings))
     return join(*said, _folded(each))
 
 

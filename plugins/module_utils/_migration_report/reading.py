@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
-from datetime import UTC, datetime
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.model import (
@@ -20,15 +18,15 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.m
     Seen,
     State,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._report.files import content_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.beside import read_receipts
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.reading import (
     Fields,
     as_amount,
     as_flag,
+    as_moment,
     as_number,
     as_text,
     as_texts,
-    wrong,
 )
 
 if t.TYPE_CHECKING:
@@ -40,16 +38,7 @@ _REMEDY = "Receipts are written by the playbooks that move servers; see docs/mig
 
 def read_run(path: Path) -> Run:
     """The run in a file of receipts, or LifeboatError with the first thing that is wrong."""
-    text = content_of(path)
-    if text is None:
-        found = "no such file"
-        raise LifeboatError(str(path), found, "receipts of a run", "Give the run as its file is named, without .json.")
-    try:
-        return _run(path.stem, str(path), json.loads(text))
-    except ValueError as error:
-        raise LifeboatError(str(path), str(error), "JSON", _REMEDY) from error
-    except LifeboatError as error:
-        raise LifeboatError(error.thing, error.found, error.expected, _REMEDY) from error
+    return read_receipts(path, "receipts of a run", _REMEDY, lambda place, value: _run(path.stem, place, value))
 
 
 def read_seen(measured: Mapping[str, object]) -> dict[str, Seen]:
@@ -91,7 +80,7 @@ def _receipt(place: str, value: object) -> Receipt:
         found=fields.take("found", as_text),
         source=fields.take("source", as_text),
         destination=fields.take_or_none("destination", as_text),
-        began=fields.take_if_there("began", _moment),
+        began=fields.take_if_there("began", as_moment),
         seconds=fields.take_or_none("seconds", as_amount),
         transferred=fields.take("transferred", _amounts),
         timeline=fields.take_each("timeline", _state),
@@ -128,7 +117,7 @@ def _phase(place: str, value: object) -> Phase:
     return Phase(
         name=fields.take("name", as_text),
         host=fields.take_or_none("host", as_text),
-        began=fields.take("began", _moment),
+        began=fields.take("began", as_moment),
         seconds=fields.take_or_none("seconds", as_number),
         result=fields.take_or_none("result", as_text),
     )
@@ -144,12 +133,3 @@ def _seen(place: str, value: object) -> Seen:
 def _amounts(place: str, value: object) -> dict[str, float]:
     fields = Fields(place, value)
     return {name: fields.take(name, as_amount) for name in t.cast("dict[str, object]", value)}
-
-
-def _moment(place: str, value: object) -> float:
-    """ISO 8601; without a zone it is UTC, as Nova writes it."""
-    try:
-        moment = datetime.fromisoformat(as_text(place, value))
-    except ValueError:
-        raise wrong(place, value, "a time in ISO 8601") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.j
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.page import page
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.reading import read_run, read_seen
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.summary import summary_of
-from ansible_collections.lifeboat.cloud.plugins.module_utils._report.files import content_of, replace
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.beside import Page, receipts_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,47 +24,26 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.model import Run, Seen
     from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.summary import Summary
 
-# Nothing that would lead out of the directory.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run that was judged, and its page as it should be; ``before`` is what is there, None when nothing is."""
+    """A run that was judged, and its page."""
 
     run: Run
     judged: Sequence[Judged]
     summary: Summary
-    path: Path
-    content: str
-    before: str | None
-
-    @property
-    def changed(self) -> bool:
-        """Whether the page has to be written."""
-        return self.content != self.before
-
-    def write(self) -> None:
-        """Put the page where it belongs."""
-        try:
-            replace(self.path, self.content)
-        except OSError as error:
-            expected = "a place that can be written"
-            raise LifeboatError(str(self.path), str(error.strerror), expected, "See to its rights and room.") from error
+    page: Page
 
 
 def report_of(directory: Path, run: str, measured: Mapping[str, object], downtime_limit_s: float | None) -> Report:
     """The report of the run's receipts."""
-    if not _NAME.fullmatch(run):
-        expected = "the name of a file of receipts without .json"
-        raise LifeboatError("run", repr(run), expected, "Use one such as 2026-11-22T13-42-05Z.")
-    read = read_run(directory / f"{run}.json")
+    receipts = receipts_of(directory, run)
+    read = read_run(receipts)
     seen = read_seen(measured)
     _refuse_others(read, seen)
     judged = judge(read, seen, downtime_limit_s)
     summary = summary_of(read, judged)
-    path = directory / f"{run}.html"
-    return Report(read, judged, summary, path, page(read, judged, summary), content_of(path))
+    return Report(read, judged, summary, Page.beside(receipts, page(read, judged, summary)))
 
 
 def _refuse_others(run: Run, seen: Mapping[str, Seen]) -> None:

@@ -68,6 +68,17 @@ def figure(name: str, value: Content, note: Content) -> Markup:
     )
 
 
+def line(said: Content) -> Markup | None:
+    """A small line of its own; nothing without content."""
+    return element("small", said) if said else None
+
+
+def beside(measured: str, predicted: str, share: float | None) -> Markup:
+    """What was measured with what was predicted below it, and its share of that."""
+    compared = f"predicted {predicted}" + (f", {figures.percent(share)} of it" if share is not None else "")
+    return join(measured, line(compared) if predicted != figures.NOTHING else None)
+
+
 def facts(pairs: t.Iterable[tuple[str, Content]]) -> Markup:
     """Names and what they are; a pair without content is left out."""
     return element(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import typing as t
+from datetime import UTC, datetime
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
@@ -80,6 +81,15 @@ def as_interval(place: str, value: object) -> tuple[float, float]:
 def as_texts(place: str, value: object) -> tuple[str, ...]:
     """``value`` as a list of texts, or an error."""
     return tuple(as_text(f"{place}[{index}]", item) for index, item in enumerate(as_items(place, value)))
+
+
+def as_moment(place: str, value: object) -> float:
+    """``value``, a time in ISO 8601, as seconds since the Unix epoch, or an error; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(as_text(place, value))
+    except ValueError:
+        raise wrong(place, value, "a time in ISO 8601") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 class Fields:
