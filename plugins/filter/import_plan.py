@@ -37,7 +37,8 @@ options:
         C(rehearsal) (a suffix, empty for none), C(accept_losses), C(running), when
         C(sources) are of the paths since the files change, and C(stopped), when that machine is off by now.
       - Also C(security_groups) of the server, the C(answer_port) at which it is asked, and whether it
-        C(has_floating_ip). Nothing is asked without a port, and a rehearsal has a security group of its own.
+        C(has_floating_ip). Nothing is asked without a port, and a rehearsal has a security group of its own. With
+        C(boot_from_volume) the first disk becomes a volume, too, and a flavor may have any disk.
     type: dict
     required: true
 """

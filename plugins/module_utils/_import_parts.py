@@ -27,7 +27,8 @@ _OTHER_NAME = "Choose another name, or remove it if nobody needs it."
 class Wanted:
     """The server by the names of all that it is made of; ``external_network`` may be empty.
 
-    ``volumes`` have name, image (None for an empty one) and size in GiB, in the order of the guest's disks.
+    ``volumes`` have name, image (None for an empty one) and size in GiB, in the order of the guest's disks. With
+    ``boot_from_volume`` it boots from the first of them, else from a copy of its image that Nova makes.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Wanted:
     metadata: Mapping[str, str]
     external_network: str
     timeout_s: float
+    boot_from_volume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class Parts:
         """LifeboatError for what is not there, or more than once, and for a volume that no earlier run has begun."""
         if not wanted.networks:
             raise LifeboatError(f"server {wanted.name}", "no network", "at least one", "Name a network.")
+        if wanted.boot_from_volume and (not wanted.volumes or wanted.volumes[0]["image"] != wanted.image):
+            expected = f"one of image {wanted.image} to boot from"
+            raise LifeboatError(f"server {wanted.name}", "another first volume, or none", expected, "Correct volumes.")
         names = [wanted.image, *(each["image"] for each in wanted.volumes if each["image"])]
         flavors = read_list(cloud.compute, "/flavors", "flavors", _servers.MICROVERSION)
         parts = cls(

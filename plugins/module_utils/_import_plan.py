@@ -59,6 +59,7 @@ class Wanted:
     ``running`` when that is of the paths, as the files change: no image that is there can be known to be of them.
     ``stopped`` when that machine is off by now, so that such an image can be compared with its disk.
     ``security_groups`` are those of the server, which is asked at ``answer_port``, 0 for not at all.
+    ``boot_from_volume``: its first disk becomes a volume as the others do, and the flavor's disk does not count.
     """
 
     name: str
@@ -72,11 +73,12 @@ class Wanted:
     security_groups: Sequence[str] = ()
     answer_port: int = 0
     has_floating_ip: bool = False
+    boot_from_volume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
-    """One disk: the image made of it, and the volume made of that, which the boot disk has not."""
+    """One disk: the image made of it, and the volume made of that, None for a boot disk that Nova copies itself."""
 
     disk: str
     image: str | None
@@ -117,7 +119,8 @@ def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
     volumes = tuple({"name": each.volume, "image": each.image, "size": each.size} for each in disks if each.volume)
     if is_own and not wanted.rehearsal:
         return Plan(server, False, source, "", networks, disks, volumes, (), ())
-    flavor, found = _flavor(machine["needs"], cloud.flavors, wanted)
+    needs = {**machine["needs"], **({"disk": 0} if wanted.boot_from_volume else {})}
+    flavor, found = _flavor(needs, cloud.flavors, wanted)
     findings = [*found, *_losses(machine, wanted), *_not_networks(machine, cloud, wanted)]
     findings += [*_taken_images(disks, cloud, wanted), *_taken_volumes(disks, cloud, wanted, source)]
     findings += _not_reached(networks[0], cloud, wanted)
@@ -157,7 +160,7 @@ def _disks(disks: Sequence[Json], cloud: Cloud, wanted: Wanted) -> Iterator[Imag
     for position, disk in enumerate(disks):
         told = re.sub(r"[^A-Za-z0-9_.-]", "-", disk["name"])
         name = wanted.name if position == 0 else f"{wanted.name}-{told}"
-        volume = None if position == 0 else f"{name}{wanted.rehearsal}"
+        volume = None if position == 0 and not wanted.boot_from_volume else f"{name}{wanted.rehearsal}"
         source = f"{wanted.sources.get(disk['path'] or '', '')} {disk['name']}"
         image = None if disk["path"] is None and disk["reference"] is None else name
         make = image is not None and (wanted.running or not _is_whole(images.get(name), source))

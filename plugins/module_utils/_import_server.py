@@ -89,7 +89,8 @@ def _actions(wanted: Wanted, parts: Parts) -> t.Iterator[str]:
         of = f" from image {each['image']}" if each["image"] else ""
         how = "use" if each["name"] in parts.volumes else "make"
         yield f"{how} volume {each['name']} of {each['size']} GiB{of}"
-    yield f"make server {wanted.name} from image {wanted.image}"
+    of = f"volume {wanted.volumes[0]['name']}" if wanted.boot_from_volume else f"image {wanted.image}"
+    yield f"make server {wanted.name} from {of}"
     if wanted.external_network:
         yield _address_action(wanted)
 
@@ -210,21 +211,23 @@ class _Making:
         return body
 
     def _server_body(self, volumes: Sequence[str]) -> Json:
-        image = self._parts.images[self._wanted.image]
-        boot = {"uuid": image, "source_type": "image", "destination_type": "local", "boot_index": 0}
-        more = {"source_type": "volume", "destination_type": "volume", "boot_index": -1}
-        return {
+        body = {
             "name": self._wanted.name,
             "flavorRef": self._parts.flavor,
-            "imageRef": image,
             "networks": [{"uuid": each} for each in self._parts.networks],
             "security_groups": [{"name": each} for each in self._wanted.security_groups],
             "metadata": dict(self._wanted.metadata),
-            "block_device_mapping_v2": [
-                {**boot, "delete_on_termination": True},
-                *({**more, "uuid": each, "delete_on_termination": False} for each in volumes),
-            ],
         }
+        volume = {"source_type": "volume", "destination_type": "volume", "delete_on_termination": False}
+        disks = [{**volume, "uuid": each, "boot_index": -1} for each in volumes]
+        if self._wanted.boot_from_volume:
+            disks[0]["boot_index"] = 0
+        else:
+            image = self._parts.images[self._wanted.image]
+            copy = {"source_type": "image", "destination_type": "local", "delete_on_termination": True}
+            disks.insert(0, {**copy, "uuid": image, "boot_index": 0})
+            body["imageRef"] = image
+        return {**body, "block_device_mapping_v2": disks}
 
     def _has_address(self, server: str) -> bool:
         """Give it its floating IP as soon as it has a port on its first network."""

@@ -12,8 +12,8 @@ short_description: Make the server of an import, with its volumes and its floati
 version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
-  - Makes the volumes of the further disks at the same time, then the server that boots from a copy of its image and has
-    them at its first boot, and gives it a floating IP while Nova builds it.
+  - Makes the volumes at the same time, then the server that boots from a copy of its image, or from the first volume,
+    and has them at its first boot, and gives it a floating IP while Nova builds it.
   - Refuses, before anything is made, an image, flavor, network or security group that is not there or has a name of
     several, an image that is not active, an external network that is none, and volumes that are there already. A volume
     that a run for the same O(metadata) has made, and that no server has had since, is used.
@@ -53,7 +53,7 @@ options:
     default: [default]
   volumes:
     description:
-      - Its further disks, in their order.
+      - Its further disks, or with O(boot_from_volume) all of its disks, in their order.
     type: list
     elements: dict
     default: []
@@ -72,6 +72,12 @@ options:
           - Its size in GiB.
         type: int
         required: true
+  boot_from_volume:
+    description:
+      - Boot from the first of O(volumes), which has to be of O(image), instead of a copy of the image that Nova makes.
+        Then the size of the flavor's disk does not count.
+    type: bool
+    default: false
   metadata:
     description:
       - Metadata of the server and its volumes, by which they are known again.
@@ -163,6 +169,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "networks": {"type": "list", "elements": "str", "required": True},
     "security_groups": {"type": "list", "elements": "str", "default": ["default"]},
     "volumes": {"type": "list", "elements": "dict", "options": _VOLUME, "default": []},
+    "boot_from_volume": {"type": "bool", "default": False},
     "metadata": {"type": "dict", "default": {}},
     "external_network": {"type": "str"},
     "make_timeout": {"type": "float", "default": 600.0},
@@ -178,6 +185,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         metadata=metadata,
         external_network=params["external_network"] or "",
         timeout_s=params["make_timeout"],
+        boot_from_volume=params["boot_from_volume"],
     )
     with opened(params) as cloud:
         made = provide_server(cloud, wanted, module.check_mode)

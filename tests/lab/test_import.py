@@ -209,6 +209,20 @@ def test_a_run_that_was_killed_is_gone_on_with(tmp_path: Path, project: Connecti
     assert not run(ARCHIVE, tmp_path / "import", **OF_THE_ARCHIVE).changes
 
 
+def test_it_boots_from_a_volume(tmp_path: Path, project: Connection) -> None:
+    remove(project)
+    volume = {**OF_THE_ARCHIVE, "machine_import_boot_from_volume": True}
+    run(ARCHIVE, tmp_path, **volume)
+    assert receipt(tmp_path)["answered"] is True
+    attached = {each.volume_id for each in project.compute.volume_attachments(server_of(project, "import-web").id)}
+    made_of = {name: project.get_volume(name).id for name in ("import-web", "import-web-data")}
+    assert attached == set(made_of.values())
+    assert not server_of(project, "import-web").image.id
+    [device] = project.block_storage.get_volume(made_of["import-web"]).attachments
+    assert device["device"] in ("/dev/sda", "/dev/vda")
+    assert not run(ARCHIVE, tmp_path, **volume).changes
+
+
 def test_what_does_not_answer_goes_again(tmp_path: Path, project: Connection) -> None:
     remove(project)
     before = floating_ips(project)

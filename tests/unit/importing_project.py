@@ -151,6 +151,9 @@ class ImportingProject:
                     return refusal(400, "Block Device Mapping is Invalid.")
             elif self.volumes[each["uuid"]]["status"] != "available":
                 return refusal(400, f"Invalid volume: Volume {each['uuid']} status must be 'available'.")
+        boots = [each["source_type"] for each in body["block_device_mapping_v2"] if each["boot_index"] == 0]
+        if boots != (["image"] if "imageRef" in body else ["volume"]):
+            return refusal(400, "Block Device Mapping is Invalid: Boot sequence for the instance is invalid.")
         known = [each["name"] for each in self.groups]
         if any(each["name"] not in known for each in body["security_groups"]):
             return refusal(400, "Security group web not found for project project.")

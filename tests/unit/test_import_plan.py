@@ -103,6 +103,20 @@ def test_a_flavor_that_does_not_fit_is_refused_with_what_is_needed(needs, flavor
     assert all(word in said for word in words), said
 
 
+def test_a_server_that_boots_from_a_volume_has_one_of_each_disk_and_any_flavor():
+    found = machine(disks=[disk("vmdisk1", 30 * GIB), disk("b")], needs={"vcpus": 2, "ram": 1000, "disk": 30})
+    assert plan_import(found, CLOUD, WANTED).flavor == "large"
+    plan = plan_import(found, CLOUD, replace(WANTED, boot_from_volume=True))
+    assert (plan.flavor, plan.findings) == ("fits", ())
+    assert [(each["name"], each["image"], each["size"]) for each in plan.volumes] == [
+        ("web1", "web1", 30),
+        ("web1-b", "web1-b", 1),
+    ]
+    taken = replace(CLOUD, volumes=[{"name": "web1", "metadata": {}}])
+    assert "volume web1: found one that is not" in refused(found, taken, replace(WANTED, boot_from_volume=True))
+    assert plan_import(found, taken, WANTED).findings == ()
+
+
 def test_a_flavor_that_is_asked_for_may_have_less_memory():
     assert plan_import(machine(), CLOUD, replace(WANTED, flavor="few")).flavor == "few"
 

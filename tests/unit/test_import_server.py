@@ -100,6 +100,27 @@ def test_all_is_asked_for_as_the_services_take_it(cloud, project):
     assert did["address"] == project.addresses[0]["address"]
 
 
+def test_it_can_boot_from_its_first_volume(cloud, project):
+    root = {"name": "web1", "image": "web1", "size": 1}
+    did = run(cloud, volumes=[root, DATA], boot_from_volume=True)
+    assert "make server web1 from volume web1" in did["actions"]
+    of_root, data = project.volumes
+    attached = {"source_type": "volume", "destination_type": "volume", "delete_on_termination": False}
+    body = project.bodies["server"]
+    assert "imageRef" not in body
+    assert body["block_device_mapping_v2"] == [
+        attached | {"uuid": of_root, "boot_index": 0},
+        attached | {"uuid": data, "boot_index": -1},
+    ]
+    assert not run(cloud, volumes=[root, DATA], boot_from_volume=True)["changed"]
+
+
+@pytest.mark.parametrize("volumes", [[], [DATA], [EMPTY]])
+def test_what_it_cannot_boot_from_is_refused_before_anything_is_made(cloud, project, volumes):
+    refused = run(cloud, volumes=volumes, boot_from_volume=True)
+    assert refused["failed"] and refused["thing"] == "server web1" and project.order == []
+
+
 def test_what_need_not_wait_does_not(cloud, project):
     did = run(cloud)
     order = project.order
