@@ -128,6 +128,14 @@ def test_nothing_is_not_moved(operator: Operator, goal: str) -> None:
     assert not operator.cloud.calls
 
 
+def test_check_mode_says_what_would_be_waited_for_first(operator: Operator) -> None:
+    on_its_way = operator.cloud.moving.servers[UUID]
+    operator.cloud.moving.begin(on_its_way, "live", "cmp1")
+    done = operator.play("migrate", "--check", migration_goal="drain", migration_drain=["cmp2"], migration_measure=0)
+    assert not done.failed, done.said[-3000:]
+    assert "servers web-1: Nova is busy with them." in done.said and "server web-2: cmp2 to cmp" in done.said
+
+
 def test_a_dead_host_that_nova_does_not_know_is_refused(operator: Operator) -> None:
     done = operator.play("evacuate", migration_dead="cmp9")
     assert done.failed and "nova-compute runs on cmp1, cmp2, cmp3" in done.said, done.said[-3000:]
