@@ -138,11 +138,13 @@ def kill(source: str, directory: Path, once: Callable[[], bool], **given: object
                 assert begun.poll() is None and time.monotonic() < end, log.read_text(encoding="utf-8")[-4000:]
                 time.sleep(0.05)
         finally:
+            # First the one that would begin others.
+            begun.kill()
+            begun.wait(timeout=60)
             while left := list(_marked(mark)):
                 for each in left:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(each, signal.SIGKILL)
-                begun.poll()
 
 
 def _marked(mark: str) -> Iterator[int]:

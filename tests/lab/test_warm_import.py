@@ -160,7 +160,10 @@ def test_a_run_that_was_killed_after_the_stop_is_gone_on_with(
     assert f"server {name}" not in made(project)
     warm(tmp_path, machine_import_name=name)
     assert state_of(project, name)["counter"] > last_answer()["counter"] > guest.counter
-    assert receipt(tmp_path)["answered"] is True
+    # The first is from before the stop.
+    before, told = receipts(tmp_path)
+    assert (before["answered"], told["answered"]) == (False, True)
+    assert told["warm"]["predicted"] == before["warm"]["predicted"]
 
 
 def test_it_runs_again_when_its_server_finds_no_host(
