@@ -12,6 +12,8 @@ from dataclasses import dataclass
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._import_forecast import Forecast
+
 # By the ending of what describes a machine; anything else is a disk alone.
 _KINDS = {"ova": "OVA", "ovf": "OVF", "conf": "Proxmox", "xml": "libvirt"}
 
@@ -91,23 +93,6 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What a step was predicted to take while the machine is away, and how that is known."""
-
-    step: str
-    seconds: float
-    known: str
-
-
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """How long the machine was predicted to be away."""
-
-    seconds: float
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Stop:
     """Since when the machine was off, and how that is known."""
 
@@ -120,7 +105,7 @@ class Warm:
     """Of a machine that was copied while it ran. ``stop`` and ``offline_s`` are None where it was not stopped."""
 
     rounds: tuple[Round, ...]
-    predicted: Predicted | None
+    predicted: Forecast | None
     stop: Stop | None
     offline_s: float | None
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import typing as t
 from datetime import UTC, datetime
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._import_forecast import Forecast, Part
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_report.model import (
     Copy,
     Disk,
     Loss,
     Machine,
-    Part,
     Planned,
-    Predicted,
     Receipt,
     Round,
     Step,
@@ -167,9 +166,9 @@ def _round(place: str, value: object) -> Round:
     )
 
 
-def _predicted(place: str, value: object) -> Predicted:
+def _predicted(place: str, value: object) -> Forecast:
     fields = Fields(place, value)
-    return Predicted(fields.take("seconds", as_amount), fields.take_each("parts", _part))
+    return Forecast(fields.take("seconds", as_amount), fields.take_each("parts", _part))
 
 
 def _part(place: str, value: object) -> Part:
