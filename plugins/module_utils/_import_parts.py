@@ -71,7 +71,11 @@ class Parts:
             _external(cloud.network, wanted.external_network) if wanted.external_network else "",
         )
         _refuse_unknown_groups(cloud.network, wanted)
-        return replace(parts, volumes=_begun_volumes(cloud, wanted))
+        return replace(parts, volumes=_begun_volumes(cloud, wanted, parts))
+
+    def made_of(self, volume: Json) -> str:
+        """What its metadata say of a volume that no server has had yet."""
+        return self.images[volume["image"]] if volume["image"] else "true"
 
     @classmethod
     def of_address(cls, cloud: Cloud, wanted: Wanted, lacks_address: bool) -> Parts:
@@ -129,14 +133,17 @@ def _refuse_unknown_groups(neutron: Service, wanted: Wanted) -> None:
             raise LifeboatError(f"security group {name}", "none that this user sees", "one", "Correct the name.")
 
 
-def _begun_volumes(cloud: Cloud, wanted: Wanted) -> dict[str, str]:
-    """Those that an interrupted run has made for this server, which then did not come about."""
+def _begun_volumes(cloud: Cloud, wanted: Wanted, parts: Parts) -> dict[str, str]:
+    """Those that an interrupted run has made of these images for this server, which then did not come about."""
     begun = {}
     for each in wanted.volumes:
         there = volumes_named(cloud.block_storage, each["name"])
         if there:
             if len(there) > 1 or not is_begun(there[0], wanted) or there[0]["size"] != each["size"]:
                 raise LifeboatError(f"volume {each['name']}", "one that is there already", "none", _OTHER_NAME)
+            if there[0]["metadata"][BEGUN_KEY] != parts.made_of(each):
+                found, remedy = "one that was made of another image", "Remove it, as no server has had it."
+                raise LifeboatError(f"volume {each['name']}", found, "none", remedy)
             begun[each["name"]] = there[0]["id"]
     return begun
 

@@ -24,7 +24,7 @@ SOURCE_PROPERTY = "lifeboat_import"
 A source of several files has that of their SHA-256, sorted and with spaces between, since Nova takes 255 characters.
 """
 BEGUN_KEY = "lifeboat_import_begun"
-"""Metadata of a volume that no server has had yet."""
+"""Metadata of a volume that no server has had yet: the UUID of the image it was made of, "true" for an empty one."""
 REHEARSAL_DESCRIPTION = "Rehearsal of an import by lifeboat.cloud"
 """Description of the security group of a rehearsal, by which its network and router are known, too."""
 NO_NETWORK = "default"
@@ -130,7 +130,9 @@ def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
         findings += _taken_place(server, cloud)
     if not machine["disks"]:
         findings.append(Finding(f"machine {wanted.name}", "no disk", "at least one", "Give the machine's own file."))
-    replaces = bool(wanted.rehearsal) and (is_own or any(_is_used(each, volumes) for each in cloud.volumes))
+    names = {each.volume for each in disks}
+    left = [each for each in cloud.volumes if each["name"] in names and each["name"] not in _usable(disks, cloud)]
+    replaces = bool(wanted.rehearsal) and (is_own or bool(left))
     says = tuple(_says(server, flavor, disks, replaces))
     return Plan(server, True, source, flavor, networks, disks, volumes, tuple(findings), says, replaces)
 
@@ -182,9 +184,12 @@ def _marked(thing: Json) -> str | None:
     return metadata.get(SOURCE_PROPERTY)
 
 
-def _is_used(volume: Json, volumes: Sequence[Json]) -> bool:
-    """Whether it is one of these, and a server has had it."""
-    return volume["name"] in {each["name"] for each in volumes} and BEGUN_KEY not in volume["metadata"]
+def _usable(disks: Sequence[ImagePlan], cloud: Cloud) -> set[str]:
+    """The names of volumes that no server has had, and that were made of the images that are there now."""
+    images = {each["name"]: each["id"] for each in cloud.images}
+    made_of = {each.volume: images.get(each.image) if each.image else "true" for each in disks}
+    begun = {each["name"]: each["metadata"].get(BEGUN_KEY) for each in cloud.volumes}
+    return {name for name, of in begun.items() if of is not None and of == made_of.get(name)}
 
 
 def _flavor(needs: Json, flavors: Sequence[Json], wanted: Wanted) -> tuple[str, Sequence[Finding]]:
@@ -255,20 +260,25 @@ def _taken_images(disks: Sequence[ImagePlan], cloud: Cloud, wanted: Wanted) -> I
             yield Finding(f"disk {each.disk} of machine {wanted.name}", found, "the file of its image", remedy)
         there = images.get(each.image or "") if each.make else None
         if there is not None:
-            of_this = _source_of(there) == each.source
-            if not of_this or (there["status"] == "active" and not wanted.stopped):
+            if _source_of(there) != each.source:
                 yield _another(f"image {each.image}")
+            elif there["status"] == "active" and not wanted.stopped:
+                yield _earlier(f"image {each.image}")
 
 
 def _taken_volumes(disks: Sequence[ImagePlan], cloud: Cloud, wanted: Wanted, source: str) -> Iterator[Finding]:
-    """Volumes of others, or that a server has had, whose data somebody may need; those of a rehearsal nobody does."""
+    """Volumes of others, or that a server has had, whose data somebody may need; those of a rehearsal nobody does.
+
+    What a run has made of a machine that runs again is of an earlier state, and so is what was made of another image.
+    """
     volumes = {each["name"]: each for each in cloud.volumes}
+    usable = set() if wanted.running and not wanted.stopped else _usable(disks, cloud)
     for each in disks:
         there = volumes.get(each.volume or "")
-        if there is not None:
-            is_left = _marked(there) == source and (wanted.rehearsal or BEGUN_KEY in there["metadata"])
-            if not is_left:
-                yield _another(f"volume {each.volume}")
+        if there is None or (_marked(there) == source and (wanted.rehearsal or each.volume in usable)):
+            continue
+        is_begun = _marked(there) == source and BEGUN_KEY in there["metadata"]
+        yield (_earlier if is_begun else _another)(f"volume {each.volume}")
 
 
 def _taken_place(name: str, cloud: Cloud) -> Iterator[Finding]:
@@ -283,6 +293,11 @@ def _taken_place(name: str, cloud: Cloud) -> Iterator[Finding]:
         for kind, names in kinds.items():
             if name in names:
                 yield _another(f"{kind} {name}")
+
+
+def _earlier(thing: str) -> Finding:
+    remedy = "Remove it: an interrupted run has left it, and no server has had it."
+    return Finding(thing, "one of an earlier state of this machine", "none", remedy)
 
 
 def _another(thing: str) -> Finding:

@@ -25,6 +25,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._import_parts impor
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import BEGUN_KEY
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
+    RefusalError,
     asked_again,
     explained_errors,
     make,
@@ -41,6 +42,8 @@ if t.TYPE_CHECKING:
 _POLL_S = 0.5
 # How long a service may be unable to tell how far it is.
 _GRACE_S = 60.0
+# The first status that is no refusal but an error of the service.
+_BROKEN = 500
 
 
 @dataclass(slots=True)
@@ -175,7 +178,7 @@ class _Making:
     def _make_volume(self, wanted: Json) -> str:
         """Its id. Its metadata tell a later run that it may be used again, until it has had a server."""
         body: Json = {"name": wanted["name"], "size": wanted["size"]}
-        body["metadata"] = {**self._wanted.metadata, BEGUN_KEY: "true"}
+        body["metadata"] = {**self._wanted.metadata, BEGUN_KEY: self._parts.made_of(wanted)}
         if wanted["image"]:
             body["imageRef"] = self._parts.images[wanted["image"]]
         made = make(self._cloud.block_storage, "/volumes", {"volume": body}, _volumes.MICROVERSION)
@@ -184,8 +187,14 @@ class _Making:
     def _make_server(self, volumes: Sequence[str]) -> str:
         """Its id."""
         body = {"server": self._server_body(volumes)}
-        key = make(self._cloud.compute, "/servers", body, _servers.MICROVERSION)["server"]["id"]
+        # Where no answer comes it may be there all the same.
         self._left.append(f"server {self._wanted.name}")
+        try:
+            key = make(self._cloud.compute, "/servers", body, _servers.MICROVERSION)["server"]["id"]
+        except RefusalError as refusal:
+            if refusal.status < _BROKEN:
+                self._left.pop()
+            raise
         self._note_server_of(volumes)
         return str(key)
 

@@ -38,7 +38,7 @@ def read_target(cloud: Cloud) -> Json:
             for body in read_list(cloud.network, "/security-groups", "security_groups")
         ],
         "images": [
-            {"name": body["name"], "status": body["status"], "properties": properties_of(body)}
+            {**{key: body[key] for key in ("id", "name", "status")}, "properties": properties_of(body)}
             for body in read_images(cloud.image)
         ],
         "volumes": _volumes(cloud),

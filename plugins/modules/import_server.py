@@ -121,7 +121,8 @@ actions:
     - make server web1 from image web1
     - give it a floating IP of public
 made:
-  description: What was made until then and stays. Not returned by a refusal, before which nothing is made.
+  description:
+    - What was made until then, or may have been, and stays. Not returned by a refusal, before which nothing is made.
   returned: failure after the first request to make something
   type: list
   elements: str

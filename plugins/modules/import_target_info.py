@@ -48,7 +48,11 @@ target:
       - name: default
         description: Default security group
         rules: [{direction: egress, ethertype: IPv4, protocol: null, port_range_min: null, port_range_max: null}]
-    images: [{name: web1, status: active, properties: {hw_disk_bus: sata, lifeboat_import: 5891b5b5 vmdisk1}}]
+    images:
+      - id: 83212318-bc55-4e63-b126-393ad6effa67
+        name: web1
+        status: active
+        properties: {hw_disk_bus: sata, lifeboat_import: 5891b5b5 vmdisk1}
     volumes: [{name: web1-data, metadata: {lifeboat_import: 5891b5b5}}]
     servers: [{name: web1, metadata: {lifeboat_import: 5891b5b5}}]
 """

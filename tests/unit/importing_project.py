@@ -67,6 +67,7 @@ class ImportingProject:
         self.volume_script, self.server_script = VOLUME, SERVER
         self.fault = "No valid host was found."
         self.order, self.bodies = [], {}
+        self.quota = False
         self.hiccups, self.address_hiccups, self.page_size = {}, 0, 0
         self.silent_from, self.unanswered, self.keeps_addresses = "nothing", "nothing", False
         self.numbers = itertools.count(1)
@@ -95,7 +96,10 @@ class ImportingProject:
             case ["GET", "servers", key]:
                 return self.look_at_server(key)
             case ["POST", "servers"]:
-                return self.make_server(call.body["server"])
+                exceeded = refusal(
+                    403, "Quota exceeded for instances: Requested 1, but already used 10 of 10 instances"
+                )
+                return exceeded if self.quota else self.make_server(call.body["server"])
         return refusal(404, "The resource could not be found.")
 
     def server(self, each):

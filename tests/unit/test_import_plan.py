@@ -220,7 +220,7 @@ def test_a_source_of_many_files_is_known_again_by_one_digest():
 
 
 def image(status="active", source=f"{SUM} vmdisk1"):
-    return {"name": "web1", "status": status, "properties": {"lifeboat_import": source}}
+    return {"id": "image-1", "name": "web1", "status": status, "properties": {"lifeboat_import": source}}
 
 
 def volume(name, **metadata):
@@ -249,15 +249,39 @@ def test_an_image_of_a_machine_that_runs_is_compared_when_it_is_off_and_else_ref
     assert plan.disks[0].make and plan.findings == ()
 
 
+OF_B = image(source=f"{SUM} b") | {"id": "image-2", "name": "web1-b"}
+
+
+def begun(source=SUM, of="image-2", name="web1-b"):
+    return volume(name, lifeboat_import=source, lifeboat_import_begun=of)
+
+
 def test_a_volume_that_no_server_has_had_is_used_and_one_that_had_is_refused():
     found = machine(disks=[disk("vmdisk1"), disk("b")])
-    begun = volume("web1-b", lifeboat_import=SUM, lifeboat_import_begun="true")
-    assert plan_import(found, replace(CLOUD, volumes=[begun]), WANTED).findings == ()
-    for other in (
-        volume("web1-b", lifeboat_import=SUM),
-        volume("web1-b", lifeboat_import="0000", lifeboat_import_begun="true"),
-    ):
-        assert "volume web1-b" in refused(found, replace(CLOUD, volumes=[other]))
+    there = replace(CLOUD, images=[OF_B])
+    assert plan_import(found, replace(there, volumes=[begun()]), WANTED).findings == ()
+    for other in (volume("web1-b", lifeboat_import=SUM), begun("0000")):
+        said = refused(found, replace(there, volumes=[other]))
+        assert "volume web1-b: found one that is not of this source" in said
+    empty = machine(disks=[disk("vmdisk1"), disk("b", path=None, reference=None)])
+    assert plan_import(empty, replace(CLOUD, volumes=[begun(of="true")]), WANTED).findings == ()
+
+
+@pytest.mark.parametrize("images", [[], [OF_B | {"id": "image-3"}]])
+def test_a_volume_of_an_image_that_is_no_longer_there_is_of_an_earlier_state(images):
+    """Of a machine that runs nothing else tells it: its mark is that of the paths, whatever they have become."""
+    found = machine(disks=[disk("vmdisk1"), disk("b")])
+    there = replace(CLOUD, images=images, volumes=[begun()])
+    for wanted in (WANTED, replace(WANTED, running=True, stopped=True)):
+        assert "volume web1-b: found one of an earlier state of this machine" in refused(found, there, wanted)
+
+
+def test_what_was_made_of_a_machine_that_runs_again_is_of_an_earlier_state():
+    found = machine(disks=[disk("vmdisk1"), disk("b")])
+    there = replace(CLOUD, images=[OF_B], volumes=[begun()])
+    said = refused(found, there, replace(WANTED, running=True))
+    assert said.count("web1-b: found one of an earlier state of this machine") == 2
+    assert plan_import(found, there, replace(WANTED, running=True, stopped=True)).findings == ()
 
 
 def test_what_an_interrupted_rehearsal_has_left_is_replaced():
@@ -269,9 +293,11 @@ def test_what_an_interrupted_rehearsal_has_left_is_replaced():
         plan = plan_import(found, replace(CLOUD, **left), wanted)
         assert (plan.make, plan.replaces, plan.findings) == (True, True, ())
         assert "server web1-rehearsal: take away what a rehearsal has left" in plan.says
-    begun = volume("web1-b-rehearsal", lifeboat_import=SUM, lifeboat_import_begun="true")
-    plan = plan_import(found, replace(CLOUD, volumes=[begun]), wanted)
+    fresh = begun(name="web1-b-rehearsal")
+    plan = plan_import(found, replace(CLOUD, images=[OF_B], volumes=[fresh]), wanted)
     assert (plan.replaces, plan.findings) == (False, ())
+    plan = plan_import(found, replace(CLOUD, volumes=[fresh]), wanted)
+    assert (plan.replaces, plan.findings) == (True, ())
     other = server | {"metadata": {"lifeboat_import": "0000"}}
     assert "server web1-rehearsal" in refused(found, replace(CLOUD, servers=[other]), wanted)
 

@@ -55,8 +55,8 @@ def test_the_target_is_in_the_words_of_the_plan(cloud, project):
     of_default = {"name": "default", "description": "Default security group", "rules": []}
     assert target["security_groups"] == [of_default]
     assert target["images"] == [
-        {"name": "web1", "status": "active", "properties": {"lifeboat_import": "5891b5 vmdisk1"}},
-        {"name": "web1-data", "status": "active", "properties": {}},
+        {"id": "image-1", "name": "web1", "status": "active", "properties": {"lifeboat_import": "5891b5 vmdisk1"}},
+        {"id": "image-2", "name": "web1-data", "status": "active", "properties": {}},
     ]
     mark = {"lifeboat_import": "5891b5"}
     assert target["volumes"] == [{"name": name, "metadata": mark} for name in ("web1-data", "web1-logs")]
@@ -79,10 +79,13 @@ def test_all_is_asked_for_as_the_services_take_it(cloud, project):
     assert would["actions"] == did["actions"] and len(did["actions"]) == 4 and would["diff"] == did["diff"]
     assert did["changed"] and did["server"] | {"id": ""} == {"id": "", "name": "web1", "status": "ACTIVE"}
     data, logs = project.volumes
-    mark = {"lifeboat_import": "5891b5", "lifeboat_import_begun": "true"}
+    mark = {"lifeboat_import": "5891b5"}
     assert project.bodies["volumes"] == [
-        {"name": "web1-data", "size": 2, "imageRef": "image-2", "metadata": mark},
-        {"name": "web1-logs", "size": 1, "metadata": mark},
+        {
+            **{"name": "web1-data", "size": 2, "imageRef": "image-2"},
+            "metadata": mark | {"lifeboat_import_begun": "image-2"},
+        },
+        {"name": "web1-logs", "size": 1, "metadata": mark | {"lifeboat_import_begun": "true"}},
     ]
     attached = {"source_type": "volume", "destination_type": "volume", "boot_index": -1, "delete_on_termination": False}
     boot = {"source_type": "image", "destination_type": "local", "boot_index": 0, "delete_on_termination": True}
@@ -302,7 +305,8 @@ def test_a_service_that_answers_no_longer_ends_it_and_leaves_no_address(cloud, p
 
 
 @pytest.mark.parametrize(
-    ("silent", "kept"), [("volume web1-data", []), ("server", ["volume web1-data", "volume web1-logs"])]
+    ("silent", "kept"),
+    [("volume web1-data", []), ("server", ["volume web1-data", "volume web1-logs", "server web1"])],
 )
 def test_what_may_have_been_made_is_not_made_twice(cloud, project, silent, kept):
     project.unanswered = silent
@@ -359,8 +363,8 @@ def test_a_volume_is_no_longer_begun_once_a_server_was_asked_for(cloud, project)
 def test_a_run_that_was_killed_before_it_noted_that_is_finished(cloud, project):
     run(cloud)
     project.order.clear()
-    for each in project.volumes.values():
-        each["metadata"]["lifeboat_import_begun"] = "true"
+    for each, of in zip(project.volumes.values(), ("image-2", "true"), strict=True):
+        each["metadata"]["lifeboat_import_begun"] = of
     would = run(cloud, check=True)
     assert project.order == []
     did = run(cloud)
@@ -371,6 +375,22 @@ def test_a_run_that_was_killed_before_it_noted_that_is_finished(cloud, project):
     )
     assert not any("lifeboat_import_begun" in each["metadata"] for each in project.volumes.values())
     assert not run(cloud)["changed"]
+
+
+def test_a_server_that_nova_refuses_is_none(cloud, project):
+    """Who made it starts the source again, as nothing runs in its place."""
+    project.quota = True
+    failed = run(cloud)
+    assert "Quota exceeded" in failed["found"] and failed["made"] == ["volume web1-data", "volume web1-logs"]
+
+
+def test_a_volume_of_another_image_is_not_used(cloud, project):
+    killed_before_its_server(cloud, project)
+    # The machine has run again, and its image was made anew.
+    project.images[1]["id"] = "image-4"
+    refused = run(cloud)
+    assert (refused["thing"], refused["found"]) == ("volume web1-data", "one that was made of another image")
+    assert project.order == []
 
 
 @pytest.mark.parametrize("changed", [{"size": 3}, {"metadata": {"lifeboat_import": "other"}}])

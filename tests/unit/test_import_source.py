@@ -31,6 +31,10 @@ def sets(**facts: t.Any) -> Tasks:
 
 
 IMAGE_FAILS = {"image": fails("no room")}
+SERVER_REFUSED = {
+    "image": sets(_uploaded=True),
+    "server": sets(_machine_import_server={"thing": "server web1", "made": ["volume web1-data"]}) + fails("no room"),
+}
 SILENT = {
     "image": sets(_uploaded=True),
     "server": sets(_machine_import_server={"address": "192.0.2.7"}),
@@ -70,8 +74,9 @@ def receipt(tmp_path: Path) -> dict[str, t.Any]:
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_the_source_runs_again_when_no_server_was_begun(tmp_path: Path, keep: bool) -> None:
-    ran = made(tmp_path, IMAGE_FAILS, machine_import_keep=keep)
+@pytest.mark.parametrize("files", [IMAGE_FAILS, SERVER_REFUSED], ids=["no image", "volumes only"])
+def test_the_source_runs_again_when_no_server_was_begun(tmp_path: Path, files: dict[str, Tasks], keep: bool) -> None:
+    ran = made(tmp_path, files, machine_import_keep=keep)
     assert "Fail: no room The source runs again." in ran.failure
     assert (ran.domain["starts"], ran.domain["off"], ran.found["removed"]) == (1, False, True)
     assert receipt(tmp_path)["failure"] == ran.failure.partition(" Receipt: ")[0]
@@ -103,6 +108,29 @@ def test_a_source_that_does_not_start_again_is_told_beside_what_failed_before(tm
     assert f"See whether it runs, and else start it, {START}." in ran.failure
     told = receipt(tmp_path)
     assert told["failure"] in ran.failure and told["warm"]["stopped"]
+
+
+def test_a_source_that_was_off_before_is_left_off_and_that_is_said(tmp_path: Path) -> None:
+    """As when the run before was killed after it had it shut down."""
+    before = {"_machine_import_domain": {"domains": [{"name": "web1", "state": "shut_off"}]}}
+    stopped = {"stop": sets(_machine_import_off={"since": 1.0, "by": "the last change of its disks"})}
+    ran = made(tmp_path, IMAGE_FAILS | stopped, {"off": True}, **before)
+    assert (
+        f"The source was off before this run and is so now. Run this again to go on, or start it again: {START}."
+        in (ran.failure)
+    )
+    assert (ran.domain["starts"], ran.found["removed"]) == (0, True)
+
+
+def test_whole_copies_of_a_machine_that_runs_again_are_of_an_earlier_state(tmp_path: Path) -> None:
+    """A run that was killed while it uploaded has left them, and they would be refused as finished."""
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    for name in ("web1.raw", ".web1.raw.lifeboat-receipt", "other.raw"):
+        (staging / name).touch()
+    given = {"machine_import_staging_directory": str(staging), "_machine_import_plan": PLAN}
+    ran = run(tmp_path, "warm", files={"round": fails("enough")}, **given)
+    assert ran.failure == "enough" and [each.name for each in staging.iterdir()] == ["other.raw"]
 
 
 def test_a_guest_that_goes_off_late_is_started_again(tmp_path: Path) -> None:
