@@ -15,6 +15,23 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _import_server
+from ansible_collections.lifeboat.cloud.plugins.modules import import_server
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
+
+# What import_server is asked for.
+DATA = {"name": "web1-data", "image": "web1-data", "size": 2}
+EMPTY = {"name": "web1-logs", "size": 1}
+WANTED = {
+    "name": "web1",
+    "image": "web1",
+    "flavor": "small",
+    "networks": ["web", "db"],
+    "volumes": [DATA, EMPTY],
+    "metadata": {"lifeboat_import": "5891b5"},
+    "external_network": "public",
+}
+
 VOLUME = ["creating", "downloading", "available"]
 VOLUME_FAILS = ["creating", "error"]
 # Of the server: its status, and whether its port is there by then.
@@ -314,3 +331,17 @@ class ImportingProject:
             return None
         self.hiccups[what] -= 1
         return 500, {"computeFault": {"code": 500, "message": "The server has either erred or is incapable."}}
+
+
+def joined(cloud, monkeypatch, **options):
+    """A project with two images, two flavors and three networks, whose module waits in steps of 1 ms."""
+    monkeypatch.setattr(_import_server, "_POLL_S", 0.001)
+    monkeypatch.setattr(_import_server, "_GRACE_S", 0.2)
+    made = ImportingProject()
+    made.join(cloud, **options)
+    return made
+
+
+def run(cloud, check=False, **options):
+    """The module, asked for what is wanted but for these options."""
+    return run_module(import_server.main, check, **{**cloud.options, **WANTED, **options})
