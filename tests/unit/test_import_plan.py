@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import yaml
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import (
     REHEARSAL_DESCRIPTION,
     Cloud,
     Wanted,
     plan_import,
 )
+from ansible_collections.lifeboat.cloud.tests.unit.run_playbook import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -300,6 +302,11 @@ def test_what_an_interrupted_rehearsal_has_left_is_replaced():
     assert (plan.replaces, plan.findings) == (True, ())
     other = server | {"metadata": {"lifeboat_import": "0000"}}
     assert "server web1-rehearsal" in refused(found, replace(CLOUD, servers=[other]), wanted)
+
+
+def test_the_role_describes_a_rehearsal_as_the_plan_knows_it():
+    told = yaml.safe_load((ROOT / "roles/machine_import/vars/main.yml").read_text(encoding="utf-8"))
+    assert told["_machine_import_rehearsal_description"] == REHEARSAL_DESCRIPTION
 
 
 def test_the_place_of_a_rehearsal_must_be_free_or_of_a_rehearsal():

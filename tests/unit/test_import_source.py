@@ -133,6 +133,13 @@ def test_whole_copies_of_a_machine_that_runs_again_are_of_an_earlier_state(tmp_p
     assert ran.failure == "enough" and [each.name for each in staging.iterdir()] == ["other.raw"]
 
 
+def test_check_mode_fails_where_the_server_that_is_there_is_refused(tmp_path: Path) -> None:
+    given = {"machine_import_report_directory": str(tmp_path / "receipts"), "_machine_import_plan": PLAN}
+    ran = run(tmp_path, "see", "--check", files={"server": fails("in ERROR")}, **given)
+    assert ran.failure.startswith("Fail: in ERROR An earlier run has made the server.")
+    assert not (tmp_path / "receipts").exists()
+
+
 def test_a_guest_that_goes_off_late_is_started_again(tmp_path: Path) -> None:
     ran = made(tmp_path, {}, {"guest": "late"}, machine_import_source_shutdown_timeout=1)
     assert "1 s after it was asked to shut down" in ran.failure
