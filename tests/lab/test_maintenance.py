@@ -13,6 +13,7 @@ import json
 import re
 import typing as t
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,33 @@ def test_idle_hosts_are_emptied(crew: Crew, directory: Path) -> None:
     assert list(moved(directory)) == [SINGLE]
     assert not rebalance(directory, migration_goal="consolidate").changes
     assert crew.hosts() == dict.fromkeys(NAMES, here)
+
+
+def under_way_together(directory: Path) -> int:
+    """How many of the last run's moves were under way at once, at most."""
+    spans = []
+    for each in receipts(directory)["receipts"]:
+        began = datetime.fromisoformat(each["began"]).timestamp()
+        # Receipts say when without fractions, so that the next one may seem to begin before this one's end.
+        spans.append((began, began + each["seconds"] - 1))
+    return max(sum(began <= now < ended for began, ended in spans) for now, _ended in spans)
+
+
+def test_moves_over_a_link_wait_for_each_other(crew: Crew, directory: Path) -> None:
+    """The hosts would send and take two at a time, and do where their uplinks do."""
+    source, destination = crew.gathered()
+    uplinks = {
+        "migration_goal": "drain",
+        "migration_links": [{"name": f"uplink-{host}", "bandwidth": 1.25e8} for host in HOSTS],
+        "migration_host_links": {host: f"uplink-{host}" for host in HOSTS},
+        "migration_report_directory": str(directory),
+    }
+    for link in (2, 1):
+        told = {"migration_drain": [source], "migration_limits": {"outgoing": 2, "incoming": 2, "link": link}}
+        play("migrate", "-e", json.dumps(uplinks | told))
+        assert crew.hosts() == dict.fromkeys(NAMES, destination)
+        assert moved(directory) == dict.fromkeys(NAMES, ("live", destination)) and under_way_together(directory) == link
+        source, destination = destination, source
 
 
 def test_check_mode_foretells_a_maintenance_and_changes_nothing(crew: Crew, directory: Path) -> None:
