@@ -17,6 +17,8 @@ import typing as t
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ansible_collections.lifeboat.cloud.plugins.module_utils._file_part import FilePart
 
 FORMATS = ("raw", "qcow2", "vmdk", "vhdx", "vpc")
@@ -24,6 +26,8 @@ FORMATS = ("raw", "qcow2", "vmdk", "vhdx", "vpc")
 
 _SECTOR = 512
 _LARGEST_DESCRIPTOR = 2**20
+# Where QEMU looks for the parent of a sparse VMDK, whatever its header says.
+_QEMU_DESCRIPTOR = (0x200, 20 * _SECTOR)
 _VMDK_SPARSE, _VMDK_TEXT, _VMDK_ESX = b"KDMV", b"# Disk DescriptorFile", b"COWD"
 _VHD = b"conectix"
 _MAGICS = {
@@ -39,8 +43,12 @@ _MAGICS = {
 _VDI = (0x40, b"\x7f\x10\xda\xbe")
 _VHD_DIFFERENCING = 4
 _QCOW2_DATA_FILE = 1 << 2
-_EXTENT = re.compile(r'(?:RW|RDONLY|NOACCESS)\s+\d+\s+(\w+)(?:\s+"([^"]*)".*)?')
+# The forms of a descriptor's lines. What is of none QEMU may read in another way than it looks.
+_EXTENT = re.compile(r'(?:RW|RDONLY|NOACCESS)[ \t]+\d+[ \t]+([A-Z]+)(?:[ \t]+"([^"]*)"(?:[ \t].*)?)?')
+_SETTING = re.compile(r"([\w.:-]+)[ \t]*=[ \t]*(.*)")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NO_PARENT = "ffffffff"
+_PARENT = "parentFileNameHint"
 # A name that QEMU could take for a path or a protocol, such as nbd: or json:, has one of the others.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._()+,@-]*")
 
@@ -85,7 +93,14 @@ def _qcow2_backing(part: FilePart, thing: str) -> str | None:
     return part.read(offset, length).decode(errors="replace")
 
 
-def vmdk_extents(part: FilePart, thing: str) -> tuple[str, ...]:
+class Extent(t.NamedTuple):
+    """A file beside a VMDK descriptor that has data of it; ``kind`` is VMware's, such as FLAT for the plain bytes."""
+
+    kind: str
+    name: str
+
+
+def vmdk_extents(part: FilePart, thing: str) -> tuple[Extent, ...]:
     """The files beside a VMDK descriptor that have its data; empty when the image has them itself."""
     head = part.read(0, _SECTOR)
     if head.startswith(_VMDK_ESX):
@@ -94,28 +109,46 @@ def vmdk_extents(part: FilePart, thing: str) -> tuple[str, ...]:
     if head.startswith(_VMDK_TEXT):
         return _checked_extents(part.read(0, _LARGEST_DESCRIPTOR), thing)
     if head.startswith(_VMDK_SPARSE):
-        # QEMU reads the files that an embedded descriptor names when the header's capacity is 0.
-        (capacity,) = struct.unpack("<Q", head[12:20])
+        check_capacity(part, thing)
         offset, length = struct.unpack("<QQ", head[28:44])
-        if not capacity:
-            raise LifeboatError(thing, "a capacity of 0", "a disk with its data", "Export the machine again.")
         if offset * _SECTOR > part.size or length * _SECTOR > _LARGEST_DESCRIPTOR:
             raise LifeboatError(thing, "a descriptor beyond its end", "a whole image", "Fetch it again.")
+        _check_whole(part.read(*_QEMU_DESCRIPTOR).decode(errors="replace"), thing)
         _checked_extents(part.read(offset * _SECTOR, length * _SECTOR), thing)
     return ()
 
 
-def _checked_extents(descriptor: bytes, thing: str) -> tuple[str, ...]:
-    lines = [line.strip() for line in descriptor.rstrip(b"\0").decode(errors="replace").splitlines()]
-    settings = {
-        key.strip().lower(): value.strip().strip('"') for key, _sign, value in (each.partition("=") for each in lines)
-    }
-    if settings.get("parentcid", _NO_PARENT).lower() != _NO_PARENT or "parentfilenamehint" in settings:
+def check_capacity(part: FilePart, thing: str) -> None:
+    """LifeboatError for a sparse VMDK of capacity 0: QEMU reads the files that its embedded descriptor names."""
+    head = part.read(0, _SECTOR)
+    if head.startswith(_VMDK_SPARSE) and not any(head[12:20]):
+        raise LifeboatError(thing, "a capacity of 0", "a disk with its data", "Export the machine again.")
+
+
+def _checked_extents(descriptor: bytes, thing: str) -> tuple[Extent, ...]:
+    # As QEMU, which takes it for a string of C.
+    text = descriptor.partition(b"\0")[0].decode(errors="replace")
+    _check_whole(text, thing)
+    return tuple(extent for line in text.split("\n") for extent in _extents_of(line.strip(" \t\r"), thing))
+
+
+def _check_whole(text: str, thing: str) -> None:
+    """LifeboatError for a disk on top of another. QEMU finds the parent's name wherever it stands."""
+    settings = filter(None, map(_SETTING.fullmatch, map(str.strip, text.splitlines())))
+    parents = {each[2].strip('"').lower() for each in settings if each[1].lower() == "parentcid"}
+    if _PARENT.lower() in text.lower() or parents - {_NO_PARENT}:
         remedy = "Consolidate the snapshots, and export the machine."
         raise LifeboatError(thing, "an image on top of another", "a whole disk", remedy)
-    extents = [parsed for parsed in map(_EXTENT.fullmatch, lines) if parsed and parsed[1] != "ZERO"]
-    for extent in extents:
+
+
+def _extents_of(line: str, thing: str) -> Iterator[Extent]:
+    """The file that a line of a descriptor names, if any; LifeboatError when it could be taken for another."""
+    remedy = "Do not use it; get the image from who made it."
+    extent = _EXTENT.fullmatch(line)
+    if _CONTROL.search(line) or not (not line or line.startswith("#") or extent or _SETTING.fullmatch(line)):
+        expected = 'lines such as RW 4096 SPARSE "disk-s001.vmdk", ddb.adapterType = "ide", and comments'
+        raise LifeboatError(thing, f"a descriptor with the line {line[:80]!r}", expected, remedy)
+    if extent and extent[1] != "ZERO":
         if not _PLAIN_NAME.fullmatch(extent[2] or ""):
-            remedy = "Do not use it; get the image from who made it."
             raise LifeboatError(thing, f"data in {extent[2]!r}", "a plain file in the same directory", remedy)
-    return tuple(extent[2] for extent in extents)
+        yield Extent(extent[1], extent[2])

@@ -20,6 +20,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._command import out
 from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_header import (
     FORMATS,
     backing_name,
+    check_capacity,
     detected_format,
     vmdk_extents,
 )
@@ -128,11 +129,15 @@ def _checked_format(part: FilePart, claimed: str | None, thing: str) -> str:
 
 
 def _extent_files(part: FilePart, thing: str) -> tuple[str, ...]:
-    names = vmdk_extents(part, thing)
-    if names and part.offset:
-        remedy = "Export the machine with one file for each disk."
-        raise LifeboatError(thing, f"data in other files: {', '.join(names)}", "an image of one file", remedy)
-    return tuple(_beside(part, name, thing) for name in names)
+    extents = vmdk_extents(part, thing)
+    if extents and part.offset:
+        names, remedy = ", ".join(extent.name for extent in extents), "Export the machine with one file for each disk."
+        raise LifeboatError(thing, f"data in other files: {names}", "an image of one file", remedy)
+    paths = tuple(_beside(part, extent.name, thing) for extent in extents)
+    for extent, path in zip(extents, paths, strict=True):
+        if extent.kind != "FLAT":
+            check_capacity(whole_file(path), f"file {path} of {thing}")
+    return paths
 
 
 def _backing_file(part: FilePart, name: str, thing: str, chain: int) -> FilePart:
@@ -159,7 +164,7 @@ def _options(part: FilePart, form: str, backing: Json | None) -> Json:
     if part.offset:
         node = {"driver": "raw", "offset": part.offset, "size": part.size, "file": node}
     options: Json = {"driver": form, "file": node}
-    return options | ({"backing": backing} if form == "qcow2" else {})
+    return options | ({"backing": backing} if form in ("qcow2", "vmdk") else {})
 
 
 def _asked_size(options: Json, thing: str) -> int:

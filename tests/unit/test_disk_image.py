@@ -110,6 +110,12 @@ def test_data_in_another_file(tmp_path: Path) -> None:
         ('RW 131072 FLAT "/etc/hostname" 0', "data in '/etc/hostname'"),
         ('RW 131072 FLAT "../flat-flat.vmdk" 0', "data in '../flat-flat.vmdk'"),
         ('RW 131072 FLAT "nbd:localhost:1" 0', "data in 'nbd:localhost:1'"),
+        # What QEMU's sscanf and strstr take for an extent and a parent all the same.
+        ('RW +131072 FLAT "/etc/hostname" 0', "with the line 'RW +131072"),
+        ('RW 131072\nFLAT\n"/etc/hostname" 0', "with the line 'RW 131072'"),
+        ('RW\f131072 FLAT "/etc/hostname" 0', "with the line 'RW\\x0c131072"),
+        ('comment = "x\rRW 131072 FLAT /etc/hostname"', "with the line 'comment"),
+        ('ddb.parentFileNameHint="/etc/hostname"', "on top of another"),
         ('RW 131072 FLAT "absent.vmdk" 0', "no plain file"),
         ('RW 131072 FLAT "link.vmdk" 0', "a reference to 'link.vmdk'"),
         ('parentFileNameHint="base.vmdk"', "on top of another"),
@@ -134,9 +140,31 @@ def test_an_embedded_descriptor_is_not_trusted_either(images: Path, tmp_path: Pa
     (tmp_path / "none.vmdk").write_bytes(content)
     assert "a capacity of 0" in refusal(tmp_path / "none.vmdk")
     content = bytearray((images / "sparse.vmdk").read_bytes())
+    at = content.index(b"parentCID=")
+    content[at : at + 31] = b'parentFileNameHint="/etc/passwd'
+    (tmp_path / "child.vmdk").write_bytes(content)
+    assert "on top of another" in refusal(tmp_path / "child.vmdk")
+    # QEMU looks there all the same.
+    struct.pack_into("<QQ", content, 28, 0, 0)
+    (tmp_path / "hidden.vmdk").write_bytes(content)
+    assert "on top of another" in refusal(tmp_path / "hidden.vmdk")
+    content = bytearray((images / "sparse.vmdk").read_bytes())
     struct.pack_into("<Q", content, 36, 2**40)
     (tmp_path / "far.vmdk").write_bytes(content)
     assert "a descriptor beyond its end" in refusal(tmp_path / "far.vmdk")
+
+
+def test_a_file_of_a_disk_in_several_has_no_descriptor_that_names_others(images: Path, tmp_path: Path) -> None:
+    files = sorted(images.glob("split*.vmdk"))
+    assert len(files) > 1
+    for each in files:
+        shutil.copy(each, tmp_path / each.name)
+    assert looked_at(tmp_path / "split.vmdk").files
+    content = bytearray((tmp_path / "split-s001.vmdk").read_bytes())
+    struct.pack_into("<Q", content, 12, 0)
+    (tmp_path / "split-s001.vmdk").write_bytes(content)
+    said = refusal(tmp_path / "split.vmdk")
+    assert "split-s001.vmdk" in said and "a capacity of 0" in said
 
 
 def test_a_differencing_vhd_and_a_snapshot_of_esx(images: Path, tmp_path: Path) -> None:
