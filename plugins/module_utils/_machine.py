@@ -23,6 +23,8 @@ LARGEST_DISK = 64 * 2**40
 """Bytes of one disk: what VHDX can hold, and more than VMDK can."""
 _LARGEST_MEMORY = 64 * 2**40
 _MOST_VCPUS = 4096
+# More digits than any amount has; Python refuses some thousands with an error of its own.
+_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,11 @@ def machine_type(told: str | None) -> str | None:
 
 def number(value: str | None, thing: str, name: str) -> int:
     """A whole number that is not negative."""
-    if value is None or not value.strip().isascii() or not value.strip().isdecimal():
-        raise LifeboatError(thing, f"{name} {value!r}", "a whole number", "Correct the description of the machine.")
-    return int(value)
+    digits = (value or "").strip()
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS):
+        found = f"{name} {value if value is None else value[:80]!r}"
+        raise LifeboatError(thing, found, "a whole number", "Correct the description of the machine.")
+    return int(digits)
 
 
 def parse_xml(text: bytes, thing: str) -> Element:

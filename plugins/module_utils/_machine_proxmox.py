@@ -26,11 +26,15 @@ if t.TYPE_CHECKING:
 Settings = dict[str, str]
 _LINE = re.compile(r"([a-z][a-z0-9_-]*):\s*(.*)")
 _SECTION = re.compile(r"\[(.+)\]")
-_SIZE = re.compile(r"(\d+)([KMGT]?)")
+_SIZE = re.compile(r"(\d{1,15})([KMGT]?)")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _BUSES = ("virtio", "scsi", "sata", "ide")
 _DRIVE = re.compile(rf"({'|'.join(_BUSES)})(\d+)")
-_NUMBERED = re.compile(r"([a-z-]+?)(\d+)")
+# What a guest may have several of, each with its number behind the name.
+_NUMBERED = re.compile(
+    r"(audio|efidisk|hostpci|ide|ipconfig|net|numa|parallel|rng|sata|scsi|serial|smbios|tpmstate|unused|usb|virtio|virtiofs)"
+    r"(\d{1,3})"
+)
 _MODELS = frozenset({"virtio", "e1000", "e1000e", "rtl8139", "vmxnet3", "pcnet", "ne2k_pci"})
 _READ = """
     name sockets cores vcpus memory bios machine ostype scsihw boot bootdisk arch efidisk lock net virtio scsi sata ide

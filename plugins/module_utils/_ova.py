@@ -81,7 +81,8 @@ def archive_members(path: str, thing: str) -> dict[str, FilePart]:
                 for member in archive:
                     _check_member(member, whole, found, thing)
                     found[member.name] = FilePart(path, member.offset_data, member.size)
-        except tarfile.TarError as error:
+        # The others are what tarfile has for headers that contradict themselves, or that follow each other without end.
+        except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
             remedy = "Fetch the archive again."
             raise LifeboatError(thing, f"a broken tar archive: {error}", "a whole one", remedy) from error
     return found

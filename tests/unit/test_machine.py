@@ -114,7 +114,10 @@ def test_the_defaults_of_proxmox() -> None:
     ("text", "said"),
     [
         ("cores: 2\nfrobnicate: 1\nscsi0: a:b\nquantum7: x", "the unknown keys frobnicate, quantum7"),
+        ("cores: 2\ncores2: 9\nname7: x", "the unknown keys cores2, name7"),
         ("cores: two", "cores 'two'"),
+        (f"cores: {'9' * 5000}", "cores '999"),
+        (f"scsi0: a:b,size={'9' * 5000}", "scsi0 of size '999"),
         ("cores: 0", "0 processors"),
         ("cores: 999999", "999999 processors"),
         ("memory: -1", "memory '-1'"),

@@ -270,6 +270,22 @@ def test_a_header_that_would_fill_the_memory(tmp_path: Path) -> None:
     assert "a header of" in package_refusal(tmp_path / "vm.ova")
 
 
+@pytest.mark.parametrize("records", [{"GNU.sparse.map": "abc"}, {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}])
+def test_headers_that_contradict_themselves(tmp_path: Path, records: dict[str, str]) -> None:
+    member = tarfile.TarInfo("disk1.vmdk")
+    member.pax_headers = records
+    (tmp_path / "vm.ova").write_bytes(member.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
+    assert "a broken tar archive" in package_refusal(tmp_path / "vm.ova")
+
+
+def test_headers_that_follow_each_other_without_end(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("././@PaxHeader")
+    member.type, member.size = tarfile.XHDTYPE, 12
+    header = member.tobuf(tarfile.USTAR_FORMAT) + b"12 comment=x".ljust(512, b"\0")
+    (tmp_path / "vm.ova").write_bytes(header * 3000 + bytes(1024))
+    assert "a broken tar archive" in package_refusal(tmp_path / "vm.ova")
+
+
 def test_what_is_compressed(tmp_path: Path) -> None:
     whole = tmp_path / "whole.ova"
     whole.write_bytes(gzip.compress(b"anything"))
