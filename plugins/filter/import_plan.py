@@ -23,9 +23,9 @@ description:
   - Chosen is the flavor with the least memory of those that have the processors, memory and disk of the machine and no
     extra specs. One that is asked for needs only a disk that is large enough.
   - Refused are a network without mapping or with one to an unknown network, no flavor that fits, losses that are
-    serious unless they are accepted, security groups that do not let in who asks whether it answers, and names that
-    something of another source has. What an interrupted import of this source has left is no obstacle, an image without
-    all of its data or a volume that no server has had.
+    serious unless they are accepted, security groups that do not let in who asks whether it answers, a name that no
+    file can have, a disk larger than is allowed, and names that something of another source has. What an interrupted
+    import of this source has left is no obstacle, an image without all of its data or a volume that no server has had.
 options:
   _input:
     description:
@@ -38,7 +38,8 @@ options:
         C(sources) are of the paths since the files change, and C(stopped), when that machine is off by now.
       - Also C(security_groups) of the server, the C(answer_port) at which it is asked, and whether it
         C(has_floating_ip). Nothing is asked without a port, and a rehearsal has a security group of its own. With
-        C(boot_from_volume) the first disk becomes a volume, too, and a flavor may have any disk.
+        C(boot_from_volume) the first disk becomes a volume, too, and a flavor may have any disk. Of more GiB than
+        C(largest_disk) no disk is taken, 0 for any.
     type: dict
     required: true
 """

@@ -50,6 +50,17 @@ class FileDestination:
         """Of what the file is a copy; None when nothing tells it."""
         return read_receipt(self._receipt)
 
+    def is_own(self) -> bool:
+        """Whether the file, or what is left of one, is a copy that nobody has touched since it was made."""
+        receipt = self.receipt()
+        return receipt is not None and (not os.path.lexists(self._path) or self.stamp() == receipt.get("stamp"))
+
+    def remove(self) -> None:
+        """Remove the file and then its receipt, without which it would count as somebody else's."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        os.unlink(self._receipt)
+
     def stamp(self) -> list[int]:
         """Size, time of change (ns) and inode of the file."""
         return _stamp(self._path)

@@ -30,6 +30,8 @@ REHEARSAL_DESCRIPTION = "Rehearsal of an import by lifeboat.cloud"
 NO_NETWORK = "default"
 """What the network of a machine that tells no interface is called in the mapping."""
 _GIB = 2**30
+# Of bytes: a name of a file has 255, and what is put around it, with the name of a disk, has some too.
+_LONGEST_NAME = 150
 _SIZES = {"vcpus": "VCPUs", "ram": "MiB of memory", "disk": "GiB of disk"}
 
 
@@ -60,6 +62,7 @@ class Wanted:
     ``stopped`` when that machine is off by now, so that such an image can be compared with its disk.
     ``security_groups`` are those of the server, which is asked at ``answer_port``, 0 for not at all.
     ``boot_from_volume``: its first disk becomes a volume as the others do, and the flavor's disk does not count.
+    A disk of more GiB than ``largest_disk`` is taken for a mistake; 0 for none.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Wanted:
     answer_port: int = 0
     has_floating_ip: bool = False
     boot_from_volume: bool = False
+    largest_disk: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +121,13 @@ def plan_import(machine: Json, cloud: Cloud, wanted: Wanted) -> Plan:
     is_own = bool(there) and _marked(there[0]) == source
     networks = tuple(wanted.networks.get(each, "") for each in _foreign_networks(machine))
     volumes = tuple({"name": each.volume, "image": each.image, "size": each.size} for each in disks if each.volume)
+    unusable = tuple(_no_names(wanted.name))
     if is_own and not wanted.rehearsal:
-        return Plan(server, False, source, "", networks, disks, volumes, (), ())
+        return Plan(server, False, source, "", networks, disks, volumes, unusable, ())
     needs = {**machine["needs"], **({"disk": 0} if wanted.boot_from_volume else {})}
     flavor, found = _flavor(needs, cloud.flavors, wanted)
-    findings = [*found, *_losses(machine, wanted), *_not_networks(machine, cloud, wanted)]
+    findings = [*unusable, *found, *_losses(machine, wanted), *_not_networks(machine, cloud, wanted)]
+    findings += _too_large(disks, wanted)
     findings += [*_taken_images(disks, cloud, wanted), *_taken_volumes(disks, cloud, wanted, source)]
     findings += _not_reached(networks[0], cloud, wanted)
     if there and not is_own:
@@ -217,6 +223,21 @@ def _flavor(needs: Json, flavors: Sequence[Json], wanted: Wanted) -> tuple[str, 
         remedy = "Make a flavor (cloud_content_flavors), or name one."
         return "", [Finding(thing, f"flavors of at most {largest}", f"one of {needed}", remedy)]
     return str(min(fitting, key=lambda each: (each["ram"], each["vcpus"], each["disk"], each["name"]))["name"]), ()
+
+
+def _no_names(name: str) -> Iterator[Finding]:
+    """Files are called as the machine is, which whoever described it has chosen."""
+    if not name.isprintable() or "/" in name or name.startswith(".") or not 0 < len(name.encode()) <= _LONGEST_NAME:
+        expected = f"at most {_LONGEST_NAME} printable bytes without a slash, and no dot at the beginning"
+        thing, remedy = f"name {name[:80]!r} of the machine", "Give it another name (machine_import_name)."
+        yield Finding(thing, "one that no file can have", expected, remedy)
+
+
+def _too_large(disks: Sequence[ImagePlan], wanted: Wanted) -> Iterator[Finding]:
+    for each in disks:
+        if 0 < wanted.largest_disk < each.size:
+            thing, remedy = f"disk {each.disk} of machine {wanted.name}", "If it is true, allow as much (largest_disk)."
+            yield Finding(thing, f"{each.size} GiB", f"at most {wanted.largest_disk}", remedy)
 
 
 def _losses(machine: Json, wanted: Wanted) -> Iterator[Finding]:

@@ -17,15 +17,24 @@ description:
   - In one pass each block of 4 MiB is read, hashed, written, flushed, read back from the destination, hashed again and
     noted in a journal. Zeros are neither read, where the source tells that they are, nor written.
   - A copy that broke off, even by a kill, goes on where it was, after the blocks noted were read back and found right.
+  - With O(state=absent) the file that an earlier run made goes again.
   - The source is never written to, and refused while something has it open to write, such as a running guest, unless
     O(running) makes it the first part of a copy that is finished when the guest is off.
 extends_documentation_fragment: [lifeboat.cloud._attributes, lifeboat.cloud._ceph]
 options:
+  state:
+    description:
+      - V(present) makes the copy.
+      - V(absent) removes the file at O(dest) with its receipt when it is a copy of this module, as the module left it.
+        Anything else stays, and so does an unfinished copy, which has another name and can be gone on with.
+    type: str
+    choices: [present, absent]
+    default: present
   src:
     description:
-      - The image, or what describes its machine, as O(lifeboat.cloud.foreign_machine_info#module:path).
+      - The image, or what describes its machine, as O(lifeboat.cloud.foreign_machine_info#module:path). Needed unless
+        O(state=absent).
     type: path
-    required: true
   disk:
     description:
       - The name of the disk, as RV(lifeboat.cloud.foreign_machine_info#module:disks[].name). Needed for a machine with
@@ -116,6 +125,11 @@ EXAMPLES = r"""
     src: /srv/import/web1.xml
     dest: /srv/images/web1.raw
 
+- name: Remove the image once Glance has it
+  lifeboat.cloud.disk_import:
+    dest: /srv/images/appliance.raw
+    state: absent
+
 - name: Fill a logical volume
   lifeboat.cloud.disk_import:
     src: /srv/import/web1.ova
@@ -137,8 +151,8 @@ actions:
     - copy disk disk0 of /srv/import/web1.ova to image volumes/web1
 copy:
   description:
-    - The copy, now or earlier, null in check mode before it. In bytes the disk's C(size), what was C(read) and
-      C(written), and what was C(resumed), as it was there from an earlier copy; the C(seconds) it took.
+    - The copy, now or earlier, null in check mode before it and with O(state=absent). In bytes the disk's C(size), what
+      was C(read) and C(written), and what was C(resumed), as it was there from an earlier copy; the C(seconds) it took.
     - C(source_digest) and C(destination_digest) are SHA-256 over the SHA-256 of all blocks of 4 MiB in their order.
   returned: success
   type: dict
@@ -180,7 +194,8 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_destination im
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **CEPH_ARGUMENTS,
-    "src": {"type": "path", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "src": {"type": "path"},
     "disk": {"type": "str"},
     "disks": {"type": "dict", "default": {}},
     "allow_backing": {"type": "bool", "default": False},
@@ -209,7 +224,10 @@ def opened_destination(module: AnsibleModule, image: DiskImage) -> t.Iterator[De
     """The file, the device, or the image with its cluster."""
     params, dest = module.params, module.params["dest"]
     if dest is not None:
-        yield device_for(image, dest, params["journal_dir"]) if is_device(dest) else FileDestination(dest)
+        if os.path.realpath(dest) in (image.part.path, *image.files):
+            raise LifeboatError(f"destination {dest}", "the source itself", "another place", "Choose another place.")
+        is_block = is_device(dest)
+        yield BlockDestination(dest, params["journal_dir"], image.size) if is_block else FileDestination(dest)
         return
     if RBD_IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("rbd (package python3-rbd)"), exception=RBD_IMPORT_ERROR)
@@ -225,16 +243,22 @@ def is_device(path: str) -> bool:
     return os.path.exists(path) and stat.S_ISBLK(os.stat(path).st_mode)
 
 
-def device_for(image: DiskImage, path: str, journal_dir: str) -> BlockDestination:
-    """The device, unless it is the source."""
-    if os.path.realpath(path) == image.part.path:
-        raise LifeboatError(f"device {path}", "the source itself", "another device", "Choose another device.")
-    return BlockDestination(path, journal_dir, image.size)
+def remove(module: AnsibleModule) -> dict[str, t.Any]:
+    """Remove what an earlier run made at the destination, and nothing else."""
+    destination = FileDestination(module.params["dest"])
+    if not destination.is_own():
+        return {"changed": False, "actions": [], "copy": None}
+    if not module.check_mode:
+        destination.remove()
+    diff = {"before": {destination.thing: "a copy"}, "after": {destination.thing: "absent"}}
+    return {"changed": True, "actions": [f"remove {destination.thing}"], "diff": diff, "copy": None}
 
 
 def converge(module: AnsibleModule) -> dict[str, t.Any]:
     """Import the disk, unless it is there."""
     params, thing = module.params, module.params["src"]
+    if params["state"] == "absent":
+        return remove(module)
     found = open_machine(params["src"], params["disks"])
     disk = chosen_disk(found, params["disk"], thing)
     image = found.image(disk, thing, params["allow_backing"], params["running"])
@@ -257,12 +281,13 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENT_SPEC,
+        required_if=[("state", "present", ["src"]), ("state", "absent", ["dest"])],
         required_one_of=[("dest", "pool")],
         mutually_exclusive=[("dest", "pool")],
         required_together=[("pool", "name")],
         supports_check_mode=True,
     )
-    if NBD_IMPORT_ERROR is not None:
+    if NBD_IMPORT_ERROR is not None and module.params["state"] == "present":
         module.fail_json(msg=missing_required_lib("nbd (package python3-libnbd)"), exception=NBD_IMPORT_ERROR)
     run_module(module, converge)
 

@@ -38,6 +38,11 @@ options:
         data of all disks, and a path of at most 75 bytes, as virt-v2v has sockets there.
     type: path
     required: true
+  name:
+    description:
+      - What the converted machine and its directory are called, instead of as the machine is, in which whatever is
+        neither a letter nor a digit nor one of C(_.-) becomes a hyphen then.
+    type: str
   slow:
     description:
       - Whether to convert without KVM, which takes many times as long. For hosts that have none, or one that fails.
@@ -113,6 +118,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "src": {"type": "path", "required": True},
     "disks": {"type": "dict", "default": {}},
     "dest": {"type": "path", "required": True},
+    "name": {"type": "str"},
     "slow": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 7200},
 }
@@ -127,6 +133,16 @@ def checked_images(found: ForeignMachine, thing: str) -> dict[str, DiskImage]:
         if is_written(state.path):
             raise LifeboatError(thing, f"{state.path} open to write in QEMU", "a guest that is off", "Shut it down.")
     return images
+
+
+def name_of(found: ForeignMachine, wanted: str | None) -> str:
+    """The name of the directory to make: the one wanted, or what can be of the machine's."""
+    if wanted is None:
+        return re.sub(r"[^A-Za-z0-9_.-]", "-", found.machine.name).lstrip(".") or "machine"
+    if not wanted.isprintable() or "/" in wanted or wanted.startswith(".") or not wanted:
+        expected = "one without a slash, and without a dot at its beginning"
+        raise LifeboatError("conversion", f"the name {wanted!r}", expected, "Choose another name.")
+    return wanted
 
 
 def source_of(found: ForeignMachine, images: dict[str, DiskImage], source: str, described: str) -> list[str]:
@@ -145,8 +161,8 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
     found = open_machine(source, params["disks"])
     images = checked_images(found, source)
     states = tuple(state for image in images.values() for state in image.identity())
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", found.machine.name).lstrip(".") or "machine"
     directory = os.path.abspath(params["dest"])
+    name = name_of(found, params["name"])
     conversion = Conversion(source, name, states, directory, params["timeout"], params["slow"])
     result = {"changed": False, "actions": [], "path": conversion.description, "log": conversion.log}
     if earlier(conversion):

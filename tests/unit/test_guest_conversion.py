@@ -102,6 +102,14 @@ def test_a_guest_is_converted_once_and_its_disks_are_where_it_says(tool: Tool) -
     assert '<source network="vmbr0.7"' in given and '<target dev="sda" bus="scsi"' in given
 
 
+def test_it_gets_the_name_that_is_wanted(tool: Tool) -> None:
+    assert tool.run(name="Web 1")["path"] == f"{tool.directory}/out/Web 1/Web 1.xml"
+    assert not tool.run(name="Web 1")["changed"]
+    for name in ("../web1", "..", "", "a/b"):
+        assert f"found the name {name!r}" in tool.run(name=name)["msg"]
+    assert tool.left() == ["Web 1", "Web 1.log"]
+
+
 def test_a_package_is_given_as_it_is_once_it_is_as_its_manifest_says(tool: Tool) -> None:
     image = make_image(tool.raw, "stream.vmdk")
     ova = write_ova(tool.directory / "vm.ova", [SampleDisk("a.vmdk", image.read_bytes(), str(SIZE // 2**20), MIB)])

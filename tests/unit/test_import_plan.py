@@ -11,6 +11,7 @@ import pytest
 import yaml
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_plan import (
     REHEARSAL_DESCRIPTION,
+    SOURCE_PROPERTY,
     Cloud,
     Wanted,
     plan_import,
@@ -103,6 +104,23 @@ def test_a_chosen_flavor_has_all_and_none_with_less_memory_does(flavors, vcpus, 
 def test_a_flavor_that_does_not_fit_is_refused_with_what_is_needed(needs, flavors, asked, words):
     said = refused(machine(needs=needs), replace(CLOUD, flavors=flavors), replace(WANTED, flavor=asked))
     assert all(word in said for word in words), said
+
+
+@pytest.mark.parametrize("name", ["../../etc", "..", "/etc", ".web1", "a\nb", "", "x" * 151])
+def test_a_name_that_is_no_file_s_is_refused(name):
+    wanted = replace(WANTED, name=name)
+    assert "one that no file can have" in refused(wanted=wanted)
+    # Also when its server is there, since what was left of its import goes then.
+    plan = plan_import(machine(), CLOUD, wanted)
+    there = replace(CLOUD, servers=[{"name": name, "metadata": {SOURCE_PROPERTY: plan.source}}])
+    assert not plan_import(machine(), there, wanted).make and "no file can have" in refused(cloud=there, wanted=wanted)
+
+
+def test_a_disk_larger_than_is_allowed_is_refused():
+    found = machine(disks=[disk("vmdisk1"), disk("b", 60 * 2**10 * GIB)])
+    assert plan_import(found, CLOUD, WANTED).findings == ()
+    said = refused(found, wanted=replace(WANTED, largest_disk=4096))
+    assert said == "disk b of machine web1: found 61440 GiB; expected at most 4096"
 
 
 def test_a_server_that_boots_from_a_volume_has_one_of_each_disk_and_any_flavor():

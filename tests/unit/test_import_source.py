@@ -9,6 +9,7 @@ import json
 import typing as t
 
 import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._file_destination import FileDestination
 from ansible_collections.lifeboat.cloud.tests.unit.import_role import Ran, run
 from ansible_collections.lifeboat.cloud.tests.unit.import_samples import machine, planned
 
@@ -124,13 +125,44 @@ def test_a_source_that_was_off_before_is_left_off_and_that_is_said(tmp_path: Pat
 
 def test_whole_copies_of_a_machine_that_runs_again_are_of_an_earlier_state(tmp_path: Path) -> None:
     """A run that was killed while it uploaded has left them, and they would be refused as finished."""
-    staging = tmp_path / "staging"
-    staging.mkdir()
-    for name in ("web1.raw", ".web1.raw.lifeboat-receipt", "other.raw"):
-        (staging / name).touch()
+    staging = staging_of(tmp_path)
+    copied_into(staging / "web1.raw")
     given = {"machine_import_staging_directory": str(staging), "_machine_import_plan": PLAN}
     ran = run(tmp_path, "warm", files={"round": fails("enough")}, **given)
     assert ran.failure == "enough" and [each.name for each in staging.iterdir()] == ["other.raw"]
+
+
+@pytest.mark.parametrize("tasks", ["warm", "image", "tidy"])
+def test_a_source_in_the_place_of_the_copies_is_left_alone(tmp_path: Path, tasks: str) -> None:
+    """It may be called as its own copy would be."""
+    staging = staging_of(tmp_path)
+    (staging / "web1.raw").write_bytes(b"the machine")
+    ran = run(
+        tmp_path,
+        tasks,
+        files={"round": fails("enough")},
+        machine_import_staging_directory=str(staging),
+        machine_import_source=str(staging / "web1.raw"),
+        _machine_import_converted="",
+        _machine_import_plan=PLAN,
+        _machine_import_disk=PLAN["disks"][0],
+    )
+    assert bool(ran.failure) == (tasks != "tidy")
+    assert (staging / "web1.raw").read_bytes() == b"the machine"
+
+
+def staging_of(tmp_path: Path) -> Path:
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    (staging / "other.raw").touch()
+    return staging
+
+
+def copied_into(path: Path) -> None:
+    destination = FileDestination(str(path))
+    with destination.open_partial(1):
+        pass
+    destination.publish({})
 
 
 def test_check_mode_fails_where_the_server_that_is_there_is_refused(tmp_path: Path) -> None:

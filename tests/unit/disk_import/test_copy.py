@@ -20,6 +20,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._disk_import import
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._file_destination import FileDestination, FileTarget
 from ansible_collections.lifeboat.cloud.plugins.module_utils._ova import open_package
+from ansible_collections.lifeboat.cloud.plugins.modules import disk_import
 from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import (
     DATA_BLOCKS,
     found_again,
@@ -30,6 +31,7 @@ from ansible_collections.lifeboat.cloud.tests.unit.disk_copies import (
 )
 from ansible_collections.lifeboat.cloud.tests.unit.disk_samples import EXTENTS, MIB, OPTIONS, SIZE, make_image, make_raw
 from ansible_collections.lifeboat.cloud.tests.unit.ovf_samples import SampleDisk, write_ova
+from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
 pytestmark = pytest.mark.usefixtures("libnbd")
 
@@ -85,6 +87,37 @@ def test_what_is_there_already_is_found_again(images: Path, tmp_path: Path) -> N
     (tmp_path / "mine").write_bytes(b"data")
     with pytest.raises(LifeboatError, match="found something else"):
         found_again(image, FileDestination(str(tmp_path / "mine")))
+
+
+def test_what_is_there_goes_when_it_is_a_copy_and_as_it_was_left(images: Path, tmp_path: Path) -> None:
+    place = tmp_path / "copies"
+    place.mkdir()
+    copy, gone = place / "out.raw", {"dest": str(place / "out.raw"), "state": "absent"}
+    assert run_module(disk_import.main, **gone)["changed"] is False
+    imported(looked_at(images / "disk.qcow2"), copy)
+    planned = run_module(disk_import.main, check=True, **gone)
+    assert copy.exists() and planned["actions"] == [f"remove file {copy}"]
+    done = run_module(disk_import.main, **gone)
+    assert (done["changed"], done["actions"], left_in(place)) == (True, planned["actions"], [])
+    assert run_module(disk_import.main, **gone)["changed"] is False
+    copy.write_bytes(b"mine")
+    assert run_module(disk_import.main, **gone)["changed"] is False and copy.read_bytes() == b"mine"
+
+
+def test_one_that_somebody_has_changed_stays(images: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "out.raw"
+    imported(looked_at(images / "disk.qcow2"), copy)
+    copy.write_bytes(b"mine")
+    assert run_module(disk_import.main, dest=str(copy), state="absent")["changed"] is False
+    assert copy.read_bytes() == b"mine"
+
+
+def test_the_source_is_not_the_place_of_its_copy(tmp_path: Path) -> None:
+    source, link = make_raw(tmp_path / "disk.raw"), tmp_path / "link.raw"
+    link.symlink_to(source)
+    for dest in (source, link):
+        said = run_module(disk_import.main, src=str(source), dest=str(dest))["msg"]
+        assert "found the source itself; expected another place. Choose another place." in said
 
 
 def test_a_file_that_somebody_made_meanwhile_is_not_taken_for_the_copy(
