@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import typing as t
 from dataclasses import dataclass
+from functools import partial
 from xml.etree import ElementTree
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._change import Change
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import State, require_domain
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_disks import written_disks
+from ansible_collections.lifeboat.cloud.plugins.module_utils._stop_signals import StopSignals
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,22 +116,57 @@ def _ceph(domain: Domain, images: Images, of: Sequence[RbdImage], wanted: Wanted
 
 
 def take(domain: Domain, images: Images, of: Sequence[RbdImage], snapshot: str) -> None:
-    """A snapshot of all images at one moment, for which the guest stands still; all or none."""
+    """A snapshot of all images at one moment, for which the guest stands still; all or none.
+
+    None of them has one of this name yet. A signal to stop must wait until the guest goes on.
+    """
     stops = domain.condition().state is State.RUNNING
-    if stops:
-        domain.suspend()
-    made: list[RbdImage] = []
-    try:
-        for image in of:
-            images.create(image, snapshot)
-            made.append(image)
-    except LifeboatError:
-        for image in made:
-            images.remove(image, snapshot)
-        raise
-    finally:
+    with StopSignals() as signals:
+        try:
+            if stops:
+                domain.suspend()
+            for image in of:
+                images.create(image, snapshot)
+                if signals.seen():
+                    thing = f"snapshot {snapshot} of domain {domain.name}"
+                    raise LifeboatError(thing, "a signal to stop", "time to take it", "Run it again.")
+        except BaseException as error:
+            # What was not answered in time may be done all the same: the guest stands still, the snapshot is there.
+            undo = [partial(_go_on, domain)] if stops else []
+            left = _failures([*undo, *(partial(_remove, images, image, snapshot) for image in of)])
+            if left and isinstance(error, LifeboatError):
+                found = f"{error.found}; and then {'; '.join(left)}"
+                raise LifeboatError(error.thing, found, error.expected, error.remedy) from error
+            raise
         if stops:
-            domain.resume()
+            _go_on(domain)
+
+
+def _go_on(domain: Domain) -> None:
+    try:
+        domain.resume()
+    except LifeboatError as error:
+        condition = domain.condition()
+        if condition.state is not State.RUNNING:
+            remedy = "Let it go on with libvirt_domain (state=running)."
+            found = f"{condition}, after its snapshots: {error.found}"
+            raise LifeboatError(f"domain {domain.name}", found, "running", remedy) from error
+
+
+def _remove(images: Images, image: RbdImage, snapshot: str) -> None:
+    if snapshot in images.snapshots(image):
+        images.remove(image, snapshot)
+
+
+def _failures(steps: Sequence[Callable[[], None]]) -> list[str]:
+    """What has failed of the steps, each of which is tried."""
+    failures = []
+    for step in steps:
+        try:
+            step()
+        except LifeboatError as error:
+            failures.append(f"{error.thing}: {error.found}")
+    return failures
 
 
 def _each(do: Callable[[RbdImage, str], None], images: Sequence[RbdImage], wanted: WantedSnapshot) -> None:

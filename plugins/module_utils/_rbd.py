@@ -105,7 +105,10 @@ def removal_changes(images: ImagePool, wanted: WantedImage) -> list[Change]:
     if found is None:
         return []
     if found.snapshots:
-        remedy = "Remove the snapshots first, and what was cloned from them."
+        remedy = (
+            f"Remove what was cloned from them, and then the snapshots: those of a domain with libvirt_snapshot or "
+            f"libvirt_backup, others with rbd snap purge {wanted.pool}/{wanted.name}."
+        )
         raise LifeboatError(wanted.thing, f"snapshots {', '.join(found.snapshots)}", "none", remedy)
     _check_unwatched(wanted, found)
     remove = partial(images.remove, wanted.name)

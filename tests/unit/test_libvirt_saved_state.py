@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Leftovers, State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, Leftovers, State
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import connected
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_save_client import LibvirtSaveCalls
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_saved_state import WantedSave, save_changes
@@ -19,7 +20,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_snapshot i
     snapshot_changes,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import RbdImage
-from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import FakeHypervisor
+from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import FakeHypervisor, failed
 
 QCOW2 = "<disk type='file'><driver type='qcow2'/><source file='/srv/{0}'/><target dev='{0}'/></disk>"
 RBD = (
@@ -115,11 +116,17 @@ def test_a_file_that_is_something_else_is_not_dropped(tmp_path):
 
 @dataclass
 class Pool:
-    """Images in memory. One whose name is in ``broken`` takes no snapshot."""
+    """Images in memory. ``broken`` takes no snapshot, or takes it and does not say so where it is ``late``.
+
+    ``kept`` does not let its snapshots be removed; ``signalled`` is stopped when it takes one.
+    """
 
     taken: dict[str, list[str]]
     domain: object = None
     broken: str = ""
+    late: bool = False
+    kept: str = ""
+    signalled: str = ""
     seen: list[State] = field(default_factory=list)
     rolled_back: list[str] = field(default_factory=list)
 
@@ -129,14 +136,20 @@ class Pool:
 
     def create(self, image: RbdImage, snapshot: str) -> None:
         self.seen.append(self.domain.condition().state)  # type: ignore[attr-defined]
-        if image.image == self.broken:
+        if image.image == self.broken and not self.late:
             raise LifeboatError(str(image), "no space", "space", "Make room.")
         self.taken[image.image].append(snapshot)
+        if image.image == self.broken:
+            raise LifeboatError(str(image), "no end within 60 s", "an answer", "See what blocks the host.")
+        if image.image == self.signalled:
+            signal.raise_signal(signal.SIGTERM)
 
     def roll_back(self, image: RbdImage, snapshot: str) -> None:
         self.rolled_back.append(f"{image.image}@{snapshot}")
 
     def remove(self, image: RbdImage, snapshot: str) -> None:
+        if image.image == self.kept:
+            raise LifeboatError(str(image), "exit status 16", "exit status 0", "Correct it.")
         self.taken[image.image].remove(snapshot)
 
     def export(self, image: RbdImage, snapshot: str, since: str | None, path: str) -> None:
@@ -190,6 +203,56 @@ def test_a_snapshot_of_some_images_is_none():
     assert made.known["vm1"].condition().state is State.RUNNING
     pool.taken["vms/vda"].append("s1")
     with pytest.raises(LifeboatError, match="one only of vms/vda"):
+        snapshot(made, "present", pool=pool)
+
+
+def three() -> tuple[FakeHypervisor, Pool]:
+    names = ("vda", "vdb", "vdc")
+    return hypervisor(*(RBD.format(name) for name in names)), Pool({f"vms/{name}": [] for name in names})
+
+
+def test_a_snapshot_of_which_nobody_knows_is_removed_with_the_others():
+    made, pool = three()
+    pool.broken, pool.late, pool.kept = "vms/vdb", True, "vms/vda"
+    with pytest.raises(
+        LifeboatError, match="image vms/vdb: found no end within 60 s; and then image vms/vda: exit status 16; expected"
+    ):
+        snapshot(made, "present", pool=pool)
+    assert pool.taken == {"vms/vda": ["s1"], "vms/vdb": [], "vms/vdc": []}
+    assert made.known["vm1"].condition().state is State.RUNNING
+
+
+def test_a_guest_that_stands_still_later_than_was_waited_for_goes_on(monkeypatch):
+    made, pool = three()
+    domain = made.known["vm1"]
+    suspend = domain.suspend
+
+    def late() -> None:
+        suspend()
+        raise CallError("domain vm1", "no answer of libvirt within 60 s", "an answer", "Allow more with timeout.")
+
+    monkeypatch.setattr(domain, "suspend", late)
+    with pytest.raises(LifeboatError, match="no answer of libvirt"):
+        snapshot(made, "present", pool=pool)
+    assert domain.condition().state is State.RUNNING and not any(pool.taken.values())
+
+
+def test_a_signal_waits_until_the_guest_goes_on():
+    made, pool = three()
+    pool.signalled = "vms/vda"
+    with pytest.raises(LifeboatError, match="snapshot s1 of domain vm1: found a signal to stop"):
+        snapshot(made, "present", pool=pool)
+    assert made.known["vm1"].condition().state is State.RUNNING and not any(pool.taken.values())
+
+
+def test_a_guest_that_does_not_go_on_is_named(monkeypatch):
+    made, pool = three()
+
+    def refused() -> None:
+        raise failed("domain vm1", "cannot acquire state change lock", 68)
+
+    monkeypatch.setattr(made.known["vm1"], "resume", refused)
+    with pytest.raises(LifeboatError, match=r"paused \(user\), after its snapshots: cannot acquire.*state=running"):
         snapshot(made, "present", pool=pool)
 
 

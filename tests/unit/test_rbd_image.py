@@ -143,6 +143,13 @@ def test_an_image_with_snapshots_or_watchers_stays(
     assert images.calls == ["create"]
 
 
+def test_who_may_not_remove_an_image_is_told_how_its_snapshots_go(run: Run, images: Images) -> None:
+    run(size="1G", **VM)
+    images.held["vm1"] = replace(images.held["vm1"], snapshots=("before-upgrade",))
+    assert "libvirt_snapshot" in run(state="absent", **VM)["remedy"]
+    assert run(state="absent", **VM)["remedy"].endswith("rbd snap purge vms/vm1.")
+
+
 def test_an_image_is_removed_once(run: Run, images: Images) -> None:
     run(size="1G", **VM)
     assert run(check=True, state="absent", **VM)["changed"] and images.held
