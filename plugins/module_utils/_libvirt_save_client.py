@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
+
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_saved_state import restoring
 
 if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import LibvirtConnection
@@ -26,9 +30,25 @@ class LibvirtSaveCalls:
         if path is None:
             self._connection.ask_domain(name, lambda raw: raw.create())
             return
-        self._connection.ask(f"domain {name}", lambda raw: raw.restore(path))
-        # The disks have gone on: the same memory a second time would not fit to them.
-        os.unlink(path)
+        # The disks go on: the same memory a second time would not fit to them. So it has its name for one try only,
+        # unless it is sure that the guest has not run.
+        tried = restoring(path)
+        os.rename(path, tried)
+        try:
+            self._connection.ask(f"domain {name}", lambda raw: raw.restore(tried))
+        except CallError as error:
+            with contextlib.suppress(CallError):
+                if error.code is not None and not self._runs(name):
+                    os.rename(tried, path)
+            raise
+        os.unlink(tried)
+
+    def _runs(self, name: str) -> bool:
+        domain = self._connection.find(name)
+        return domain is not None and domain.condition().active
+
+    def saved_domain(self, path: str) -> str:
+        return self._connection.ask(f"file {path}", lambda raw: str(raw.saveImageGetXMLDesc(path, 0)))
 
     def drop(self, name: str) -> None:
         self._connection.ask_domain(name, lambda raw: raw.managedSaveRemove(0))

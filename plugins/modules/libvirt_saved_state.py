@@ -32,8 +32,13 @@ options:
     description:
       - A file on the hypervisor for the memory. Without it libvirt keeps it (managed save), and uses it by itself when
         the domain is started.
+      - A file that is not the memory of O(name) is refused. A domain without a definition, which libvirt forgets when
+        it is saved, comes back from its file.
     type: path
 notes:
+  - While a guest is let go on from a file, and after that when libvirt did not answer within O(timeout), the file has
+    C(.restoring) behind its name. It is not used again, since the disks may have gone on; V(absent) removes it too.
+  - A guest that is being saved or restored at the moment, such as by a run that did not wait for the end, is refused.
   - Writing and reading take as long as the disk needs for the guest's memory; allow that with O(timeout).
 seealso:
   - module: lifeboat.cloud.libvirt_domain

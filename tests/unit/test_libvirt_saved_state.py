@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, Leftovers, State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, Condition, Leftovers, State
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import connected
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_save_client import LibvirtSaveCalls
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_saved_state import WantedSave, save_changes
@@ -20,7 +23,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_snapshot i
     snapshot_changes,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import RbdImage
-from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import FakeHypervisor, failed
+from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import FakeDomain, FakeHypervisor, failed
 
 QCOW2 = "<disk type='file'><driver type='qcow2'/><source file='/srv/{0}'/><target dev='{0}'/></disk>"
 RBD = (
@@ -29,11 +32,13 @@ RBD = (
 )
 RAW = "<disk type='file'><driver type='raw'/><source file='/srv/{0}'/><target dev='{0}'/></disk>"
 
+UUID = "3a7e2f5c-5c1a-4a08-9d8f-3f0f7cf2f6a1"
+
 
 def hypervisor(*disks: str, running: bool = True) -> FakeHypervisor:
     made = FakeHypervisor()
     made.define(
-        f"<domain type='test'><name>vm1</name><memory>1024</memory><os><type>hvm</type></os>"
+        f"<domain type='test'><name>vm1</name><uuid>{UUID}</uuid><memory>1024</memory><os><type>hvm</type></os>"
         f"<devices>{''.join(disks)}</devices></domain>",
         validate=True,
     )
@@ -48,6 +53,7 @@ class Calls:
 
     there: list[str] = field(default_factory=list)
     did: list[str] = field(default_factory=list)
+    saved_of: tuple[str, str] = ("vm1", UUID)
 
     def save(self, name: str, path: str | None) -> None:
         self.did.append(f"save {name} {path}")
@@ -57,6 +63,9 @@ class Calls:
 
     def drop(self, name: str) -> None:
         self.did.append(f"drop {name}")
+
+    def saved_domain(self, path: str) -> str:
+        return "<domain><name>{}</name><uuid>{}</uuid></domain>".format(*self.saved_of)
 
     def snapshots(self, name: str) -> list[str]:
         return self.there
@@ -71,8 +80,9 @@ class Calls:
         self.did.append(f"delete {snapshot}")
 
 
-def save(made: FakeHypervisor, state: str, path: str | None = None) -> list[str]:
-    calls = Calls()
+def save(made: FakeHypervisor, state: str, path: str | None = None, saved_of: str = "vm1 " + UUID) -> list[str]:
+    name, uuid = saved_of.split()
+    calls = Calls(saved_of=(name, uuid))
     for change in save_changes(made, calls, WantedSave("vm1", state, path)):
         change.do()
     return calls.did
@@ -96,7 +106,7 @@ def test_a_guest_is_saved_once_and_restored_once(tmp_path):
     [
         ("saved", None, False, False, "nothing saved; expected a guest that runs"),
         ("saved", None, True, True, "one already, and a guest that is running"),
-        ("restored", None, False, False, "found none"),
+        ("restored", None, False, False, "found nothing saved"),
         ("restored", "/nowhere/vm1", False, False, "nothing at /nowhere/vm1"),
         ("saved", "vm1", True, False, "expected an absolute one"),
     ],
@@ -112,6 +122,123 @@ def test_a_file_that_is_something_else_is_not_dropped(tmp_path):
     (tmp_path / "disk").write_bytes(b"QFI\xfb")
     with pytest.raises(LifeboatError, match="found no memory that libvirt saved"):
         save(hypervisor(), "absent", str(tmp_path / "disk"))
+
+
+OTHER = "db1 0a7e2f5c-5c1a-4a08-9d8f-3f0f7cf2f6a1"
+
+
+@pytest.mark.parametrize("state", ["saved", "restored", "absent"])
+def test_the_memory_of_another_guest_is_left_alone(state, tmp_path):
+    path = tmp_path / "db1"
+    path.write_bytes(b"LibvirtQemudSave...")
+    with pytest.raises(LifeboatError, match=f"domain db1 with UUID 0a7e.*that of domain vm1 with UUID {UUID}"):
+        save(hypervisor(running=False), state, str(path), OTHER)
+    assert path.exists()
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"QFI\xfb", "no memory that"), (None, "Is a directory")])
+@pytest.mark.parametrize("state", ["saved", "restored", "absent"])
+def test_what_is_no_memory_is_not_taken_for_some(state, content, says, tmp_path):
+    path = tmp_path / "disk"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(LifeboatError, match=says):
+        save(hypervisor(running=False), state, str(path))
+
+
+def test_a_part_of_a_memory_is_dropped_but_not_restored(tmp_path):
+    path = tmp_path / "vm1"
+    path.write_bytes(b"LibvirtQemudPart...")
+    for state in ("saved", "restored"):
+        with pytest.raises(LifeboatError, match=r"a part of a guest's memory.*state=absent"):
+            save(hypervisor(running=False), state, str(path))
+    save(hypervisor(), "absent", str(path))
+    assert not path.exists()
+
+
+def test_a_guest_without_a_definition_comes_back_from_its_file(tmp_path):
+    made, path = FakeHypervisor(), tmp_path / "vm1"
+    for state in ("saved", "restored"):
+        with pytest.raises(LifeboatError, match="no such domain"):
+            save(made, state, str(path))
+    path.write_bytes(b"LibvirtQemudSave...")
+    with pytest.raises(LifeboatError, match="the memory of domain db1"):
+        save(made, "restored", str(path), OTHER)
+    assert save(made, "saved", str(path)) == [] and save(made, "restored", str(path)) == [f"restore vm1 {path}"]
+    save(made, "absent", str(path))
+    assert not path.exists() and save(made, "absent", str(path)) == []
+
+
+@pytest.mark.parametrize("state", ["saved", "restored", "absent"])
+@pytest.mark.parametrize("path", [True, False])
+def test_what_is_being_saved_or_restored_is_waited_for(state, path, tmp_path):
+    made, file = hypervisor(), tmp_path / "vm1"
+    file.write_bytes(b"LibvirtQemudPart...")
+    domain = made.known["vm1"]
+    for job, condition, doing in (
+        ({"operation": 2}, Condition(State.RUNNING), "being saved"),
+        ({}, Condition(State.PAUSED, "save"), "being saved"),
+        ({"operation": 3}, Condition(State.PAUSED, "starting_up"), "being restored"),
+    ):
+        domain.job_statistics, domain.found = job, condition
+        with pytest.raises(LifeboatError, match=f"domain vm1: found {doing}"):
+            save(made, state, str(file) if path else None)
+    assert file.exists()
+
+
+@dataclass
+class Raw:
+    """virConnect that lets ``domain`` go on from a file, or fails with ``error`` before or after that."""
+
+    domain: FakeDomain
+    error: CallError | None = None
+    goes_on: bool = True
+    tried: list[str] = field(default_factory=list)
+
+    def ask(self, thing: str, call: Callable[[Raw], Any]) -> Any:
+        return call(self)
+
+    def find(self, name: str) -> FakeDomain:
+        return self.domain
+
+    def restore(self, path: str) -> None:
+        self.tried.append(path)
+        if self.goes_on:
+            self.domain.start()
+        if self.error is not None:
+            raise self.error
+
+
+SILENT = CallError("domain vm1", "no answer of libvirt within 60 s", "an answer", "Allow more with timeout.")
+REFUSED = failed("domain vm1", "cannot read it", 38)
+
+
+@pytest.mark.parametrize(
+    ("error", "goes_on", "left"),
+    [
+        (None, True, []),
+        (REFUSED, False, ["vm1"]),
+        (REFUSED, True, ["vm1.restoring"]),
+        (SILENT, True, ["vm1.restoring"]),
+        (SILENT, False, ["vm1.restoring"]),
+    ],
+)
+def test_no_memory_is_restored_a_second_time(error, goes_on, left, tmp_path):
+    made, path = hypervisor(running=False), tmp_path / "vm1"
+    path.write_bytes(b"LibvirtQemudSave...")
+    raw = Raw(made.known["vm1"], error, goes_on)
+    with pytest.raises(CallError) if error else contextlib.nullcontext():
+        LibvirtSaveCalls(raw).restore("vm1", str(path))  # type: ignore[arg-type]
+    assert raw.tried == [f"{path}.restoring"] and [each.name for each in tmp_path.iterdir()] == left
+    if left == ["vm1.restoring"]:
+        assert not goes_on or save(made, "restored", str(path)) == []
+        made.known["vm1"].found = Condition(State.SHUT_OFF)
+        with pytest.raises(LifeboatError, match=r"vm1\.restoring, from which the guest may have run since"):
+            save(made, "restored", str(path))
+        save(made, "absent", str(path))
+        assert list(tmp_path.iterdir()) == []
 
 
 @dataclass
