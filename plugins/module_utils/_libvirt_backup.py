@@ -4,31 +4,37 @@
 # Private to this collection.
 """Backups of a running domain's disks: what is wanted, what is there, and what speaks against it.
 
-A backup is a directory with a file for each disk. Its manifest is written last, so a directory without one is what an
-interrupted run left. The next backup can be based on it: by a checkpoint of libvirt, or by a snapshot in Ceph.
+A backup is a directory with a file for each disk. Its mark is written first and its manifest last, so a directory with
+the mark alone is what an interrupted run left, and one with neither is no backup. The next can be based on it: by a
+checkpoint of libvirt, or by a snapshot in Ceph.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import re
+import shutil
 import typing as t
 from dataclasses import dataclass
+from xml.etree import ElementTree
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import require_domain
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_disks import WrittenDisk, written_disks
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_snapshot import check_name
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_xml import parse
+from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import RbdImage
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Connection, Domain
 
-_MANIFEST = "backup.json"
-_OWN_FILES = re.compile(r"backup\.json(\.new)?|nbd\.socket|[a-z]+\.(qcow2|rbd-diff|scratch)")
+_MANIFEST, _MARK = "backup.json", "backup.begun"
+_OWN_FILES = re.compile(r"backup\.(json|begun)(\.new)?|nbd\.socket|[a-z]+\.(qcow2|rbd-diff|scratch)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,13 @@ class WantedBackup:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One disk in a backup: its file, by name, and the size of that in bytes."""
+    """One disk in a backup: its file, by name, the size of that in bytes, and in Ceph its image and who opens that."""
 
     target: str
     file: str
     bytes: int = 0
+    image: str | None = None
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +86,22 @@ class Manifest:
     disks: tuple[Kept, ...]
     fetched: bool = False
 
+    @property
+    def images(self) -> list[RbdImage]:
+        """The images that have its snapshots."""
+        return [RbdImage(disk.image, disk.client or "admin") for disk in self.disks if disk.image]
+
+    def begin(self, place: str) -> None:
+        """Mark the directory as what will be this backup, so that its files may be removed until it is."""
+        self._put(os.path.join(place, _MARK))
+
     def write(self, place: str) -> None:
         """Put it into the directory in one step."""
-        path = os.path.join(place, _MANIFEST)
+        self._put(os.path.join(place, _MANIFEST))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(place, _MARK))
+
+    def _put(self, path: str) -> None:
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(dataclasses.asdict(self), file, indent=2)
             file.flush()
@@ -90,8 +111,12 @@ class Manifest:
 
 def read_manifest(place: str) -> Manifest | None:
     """The manifest of a directory; None without one."""
+    return _read(place, _MANIFEST)
+
+
+def _read(place: str, name: str) -> Manifest | None:
     try:
-        with open(os.path.join(place, _MANIFEST), encoding="utf-8") as file:
+        with open(os.path.join(place, name), encoding="utf-8") as file:
             said = json.load(file)
         return Manifest(**{**said, "disks": tuple(Kept(**disk) for disk in said["disks"])})
     except (FileNotFoundError, NotADirectoryError):
@@ -124,12 +149,69 @@ def find_domain(connection: Connection, wanted: WantedBackup) -> Domain:
     return require_domain(connection, wanted.name)
 
 
-def check_own(wanted: WantedBackup) -> None:
-    """LifeboatError when the place holds something else than a backup, which would be lost with it."""
-    others = [name for name in os.listdir(wanted.place) if not _OWN_FILES.fullmatch(name)]
+def left_of(domain: Domain, wanted: WantedBackup) -> Manifest | None:
+    """The backup in the place, whole or begun, which may be removed; None where there is nothing.
+
+    LifeboatError for anything else, which would be lost with it.
+    """
+    left = read_manifest(wanted.place) or _read(wanted.place, _MARK)
+    if left is not None and (left.uuid, left.backup) != (domain.uuid, wanted.backup):
+        found = f"backup {left.backup} of domain {left.domain} with UUID {left.uuid}"
+        expected = f"backup {wanted.backup} of UUID {domain.uuid}"
+        raise LifeboatError(wanted.place, found, expected, "Correct name, backup or directory.")
+    files = os.listdir(wanted.place) if os.path.isdir(wanted.place) else []
+    others = [name for name in files if left is None or not _OWN_FILES.fullmatch(name)]
     if others:
         found = f"{len(others)} files that are of no backup, such as {min(others)}"
-        raise LifeboatError(wanted.place, found, "a directory of this module", "Choose another directory or name.")
+        remedy = "Choose another directory or name, or remove them if they are of no use."
+        raise LifeboatError(wanted.place, found, "a directory of this module", remedy)
+    if left is None:
+        return None
+    _check_no_disk(domain, wanted)
+    return _with_images(left, domain, wanted)
+
+
+def _with_images(left: Manifest, domain: Domain, wanted: WantedBackup) -> Manifest:
+    """With the images that manifests of earlier versions do not name: those of the same disks today."""
+    if left.kept_by != "ceph" or left.images:
+        return left
+    today = {disk.target: disk.image for disk in written_disks(domain)}
+    images = [(disk, image) for disk in left.disks if (image := today.get(disk.target)) is not None]
+    if len(images) < len(left.disks):
+        remedy = f"Remove the snapshots {wanted.backup} with rbd snap rm where they are, and then the directory."
+        found = f"images of {len(images)} of its {len(left.disks)} disks"
+        raise LifeboatError(wanted.thing, found, "those that have its snapshots", remedy)
+    named = (dataclasses.replace(disk, image=image.image, client=image.client) for disk, image in images)
+    return dataclasses.replace(left, disks=tuple(named))
+
+
+def remove_files(place: str) -> None:
+    """Remove the directory; what says whose the rest is goes last."""
+    for name in sorted(os.listdir(place), key=lambda each: each in (_MANIFEST, _MARK)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(place, name))
+    shutil.rmtree(place)
+
+
+def _check_no_disk(domain: Domain, wanted: WantedBackup) -> None:
+    """LifeboatError when the domain has come to use what is in the place, such as after it was restored there."""
+    for live in (True, False):
+        definition = parse(domain.definition(live=live), f"definition of domain {domain.name}")
+        used = [path for each in definition.iter("source") if (path := each.get("file")) and _lies_in(wanted, path)]
+        if used:
+            found = f"{used[0]}, a disk of domain {domain.name}"
+            raise LifeboatError(wanted.place, found, "no disk that is in use", "Move the disk elsewhere first.")
+
+
+def _lies_in(wanted: WantedBackup, path: str) -> bool:
+    return os.path.realpath(path).startswith(os.path.realpath(wanted.place) + os.sep)
+
+
+def is_of(backup_xml: str, wanted: WantedBackup) -> bool:
+    """Whether the C(<domainbackup>) that is under way is the wanted one, by where its files are; empty for none."""
+    elements = ElementTree.fromstring(backup_xml).iter() if backup_xml else ()
+    named = (each.get(name) for each in elements for name in ("file", "socket"))
+    return any(path is not None and _lies_in(wanted, path) for path in named)
 
 
 def check_complete(found: Manifest, domain: Domain, wanted: WantedBackup) -> None:

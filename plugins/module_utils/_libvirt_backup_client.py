@@ -28,6 +28,11 @@ class LibvirtBackupCalls:
     def abort(self, name: str) -> None:
         self._connection.ask_domain(name, lambda raw: raw.abortJob())
 
+    def under_way(self, name: str) -> str:
+        return self._connection.ask_unless(
+            ["NO_DOMAIN_BACKUP"], f"domain {name}", lambda raw: str(raw.lookupByName(name).backupGetXMLDesc(0)), ""
+        )
+
     def completed(self, name: str) -> Mapping[str, t.Any]:
         library = _libvirt_client.libvirt
         flags = library.VIR_DOMAIN_JOB_STATS_COMPLETED | library.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED

@@ -17,7 +17,12 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup imp
     find_domain,
     read_manifest,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_making import BACKUP_JOB, POLL_S, Tools
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup_making import (
+    BACKUP_JOB,
+    POLL_S,
+    Tools,
+    is_under_way,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Connection, Domain
@@ -35,7 +40,7 @@ def fetched_changes(connection: Connection, tools: Tools, wanted: WantedBackup) 
         raise LifeboatError(wanted.thing, is_there, "one that is being pulled", remedy)
     if found.fetched:
         return []
-    if domain.job().get("operation") != BACKUP_JOB or wanted.backup not in tools.calls.checkpoints(wanted.name):
+    if not is_under_way(tools, domain, wanted) or wanted.backup not in tools.calls.checkpoints(wanted.name):
         remedy = "Serve it anew with state=present, and fetch it again: the guest was off, or somebody ended it."
         raise LifeboatError(wanted.thing, "one that is no longer served", "one that was served until now", remedy)
 

@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
-import shutil
 import typing as t
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -23,12 +23,14 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup imp
     backups_on,
     check_base,
     check_complete,
-    check_own,
     disks_of,
     find_domain,
+    is_of,
+    left_of,
     read_manifest,
+    remove_files,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_disks import WrittenDisk, written_disks
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_disks import WrittenDisk
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_snapshot import take
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_xml import parse
 
@@ -53,6 +55,9 @@ class BackupCalls(t.Protocol):
     def abort(self, name: str) -> None:
         """End the job under way."""
 
+    def under_way(self, name: str) -> str:
+        """XML of the backup under way; empty without one."""
+
     def completed(self, name: str) -> Mapping[str, t.Any]:
         """The statistics of the last job."""
 
@@ -76,8 +81,8 @@ def backup_changes(connection: Connection, tools: Tools, wanted: WantedBackup) -
     """What makes the backup, unless it is there; LifeboatError when it cannot be made."""
     domain = find_domain(connection, wanted)
     found = read_manifest(wanted.place)
-    no_longer_served = found is not None and found.mode == "pull" and not found.fetched and not domain.job()
-    if found is not None and not (wanted.pull and no_longer_served):
+    served = found is not None and found.mode == "pull" and not found.fetched
+    if found is not None and not (wanted.pull and served and not is_under_way(tools, domain, wanted)):
         check_complete(found, domain, wanted)
         return []
     if domain.job():
@@ -85,12 +90,10 @@ def backup_changes(connection: Connection, tools: Tools, wanted: WantedBackup) -
         raise LifeboatError(f"domain {wanted.name}", "another job under way", "none", remedy)
     disks = disks_of(domain, wanted)
     images = [disk.image for disk in disks if disk.image is not None]
-    if os.path.isdir(wanted.place):
-        check_own(wanted)
-    else:
-        _check_free(tools, wanted, images)
+    left = left_of(domain, wanted)
+    _check_free(tools, wanted, images, left)
     check_base(domain, wanted, _points(tools, wanted, images))
-    making = _Making(tools, domain, wanted, disks, images)
+    making = _Making(tools, domain, wanted, disks, images, left)
     verb = "serve" if wanted.pull else "make"
     since = f" since {wanted.base}" if wanted.base else ""
     return [Change(f"{verb} {wanted.thing}{since}", wanted.thing, "absent", wanted.place, making.do)]
@@ -103,20 +106,18 @@ def removal_changes(connection: Connection, tools: Tools, wanted: WantedBackup) 
     if needing:
         remedy = "Remove those first, the newest before the others."
         raise LifeboatError(wanted.thing, f"backups based on it: {', '.join(needing)}", "none", remedy)
-    if not os.path.isdir(wanted.place):
+    left = left_of(domain, wanted)
+    if left is None:
         return []
-    check_own(wanted)
-    found = read_manifest(wanted.place)
-    if found is not None and found.uuid != domain.uuid:
-        found_here = f"a backup of domain {found.domain} with UUID {found.uuid}"
-        raise LifeboatError(wanted.place, found_here, f"one of UUID {domain.uuid}", "Correct name or directory.")
+    condition = domain.condition()
+    if not condition.active and left.kept_by == "libvirt" and wanted.backup in tools.calls.checkpoints(wanted.name):
+        remedy = "Start it, at least paused, with libvirt_domain: a checkpoint is removed from a guest that runs only."
+        raise LifeboatError(f"domain {wanted.name}", str(condition), "a guest that runs", remedy)
 
     def remove() -> None:
-        # Without a manifest it is the job of a run that was interrupted.
-        served = found is None or (found.mode == "pull" and not found.fetched)
-        if served and domain.job().get("operation") == BACKUP_JOB:
+        if is_under_way(tools, domain, wanted):
             tools.calls.abort(wanted.name)
-        _forget(tools, domain, wanted)
+        _forget(tools, wanted, left)
 
     return [Change(f"remove {wanted.thing}", wanted.thing, wanted.place, "absent", remove)]
 
@@ -128,12 +129,16 @@ def _points(tools: Tools, wanted: WantedBackup, images: Sequence[RbdImage]) -> C
     return tools.calls.checkpoints(wanted.name)
 
 
-def _check_free(tools: Tools, wanted: WantedBackup, images: Sequence[RbdImage]) -> None:
+def _check_free(tools: Tools, wanted: WantedBackup, images: Sequence[RbdImage], left: Manifest | None) -> None:
     """LifeboatError for a point in time of this name that belongs to no backup here, and must not go with one."""
+    own = [] if left is None else [image.image for image in left.images]
     if images:
-        taken = [f"snapshot {image.image}@{wanted.backup}" for image in images if _has(tools, image, wanted)]
-    else:
+        others = [image for image in images if image.image not in own]
+        taken = [f"snapshot {image.image}@{wanted.backup}" for image in others if _has(tools, image, wanted)]
+    elif left is None or left.kept_by != "libvirt":
         taken = [f"checkpoint {name}" for name in tools.calls.checkpoints(wanted.name) if name == wanted.backup]
+    else:
+        taken = []
     if taken:
         remedy = "Choose another name, or remove it: with libvirt_snapshot one of Ceph, with virsh a checkpoint."
         raise LifeboatError(wanted.thing, f"{', '.join(taken)} of something else", "a name that is free", remedy)
@@ -143,75 +148,83 @@ def _has(tools: Tools, image: RbdImage, wanted: WantedBackup) -> bool:
     return wanted.backup in tools.images.snapshots(image)
 
 
-def _forget(tools: Tools, domain: Domain, wanted: WantedBackup) -> None:
-    """Remove the files, and the point in time from the domain."""
-    images = [disk.image for disk in _disks_of_any(domain) if disk.image is not None]
-    for image in images:
+def is_under_way(tools: Tools, domain: Domain, wanted: WantedBackup) -> bool:
+    """Whether the domain's job is this backup. Another's, or a migration, is none of ours."""
+    return domain.job().get("operation") == BACKUP_JOB and is_of(tools.calls.under_way(wanted.name), wanted)
+
+
+def _forget(tools: Tools, wanted: WantedBackup, left: Manifest) -> None:
+    """Remove the point in time from the domain, and the files."""
+    for image in left.images:
         if _has(tools, image, wanted):
             tools.images.remove(image, wanted.backup)
-    if not images and wanted.backup in tools.calls.checkpoints(wanted.name):
+    if left.kept_by == "libvirt" and wanted.backup in tools.calls.checkpoints(wanted.name):
         tools.calls.delete_checkpoint(wanted.name, wanted.backup)
-    shutil.rmtree(wanted.place, ignore_errors=False)
-
-
-def _disks_of_any(domain: Domain) -> tuple[WrittenDisk, ...]:
-    """The disks whose states are kept; none where their kind has changed meanwhile."""
-    try:
-        return written_disks(domain)
-    except LifeboatError:
-        return ()
+    remove_files(wanted.place)
 
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """One backup to be made."""
+    """One backup to be made, in the place of what is ``left`` of one."""
 
     tools: Tools
     domain: Domain
     wanted: WantedBackup
     disks: tuple[WrittenDisk, ...]
     images: list[RbdImage]
+    left: Manifest | None
 
     def do(self) -> None:
-        wanted = self.wanted
-        if os.path.isdir(wanted.place):
-            _forget(self.tools, self.domain, wanted)
-        os.makedirs(wanted.place, mode=0o711)
+        wanted, begun = self.wanted, self._begun()
+        if self.left is not None:
+            _forget(self.tools, wanted, self.left)
+        elif os.path.isdir(wanted.place):
+            os.rmdir(wanted.place)
+        # QEMU, which has no more rights than its user, writes or serves the files of libvirt's; Ceph's are root's.
+        os.makedirs(wanted.place, mode=0o700 if self.images else 0o711)
         try:
-            kept = self._by_ceph() if self.images else self._by_libvirt()
-            mode, kept_by = "pull" if wanted.pull else "push", "ceph" if self.images else "libvirt"
-            Manifest(wanted.name, self.domain.uuid, wanted.backup, wanted.base, kept_by, mode, kept).write(wanted.place)
+            begun.begin(wanted.place)
+            kept = self._by_ceph(begun) if self.images else self._by_libvirt(begun)
+            dataclasses.replace(begun, disks=kept).write(wanted.place)
         except BaseException:
             with contextlib.suppress(LifeboatError):
-                # Another's, such as a migration that began meanwhile, is none of ours.
-                if self.domain.job().get("operation") == BACKUP_JOB:
+                if is_under_way(self.tools, self.domain, wanted):
                     self.tools.calls.abort(wanted.name)
             with contextlib.suppress(LifeboatError):
-                _forget(self.tools, self.domain, wanted)
+                _forget(self.tools, wanted, begun)
             raise
 
-    def _by_ceph(self) -> tuple[Kept, ...]:
-        take(self.domain, self.tools.images, self.images, self.wanted.backup)
-        for disk in self.disks:
-            if disk.image is not None:
-                path = os.path.join(self.wanted.place, f"{disk.target}.rbd-diff")
-                self.tools.images.export(disk.image, self.wanted.backup, self.wanted.base, path)
-        return self._kept("rbd-diff")
+    def _begun(self) -> Manifest:
+        """What it will be, without the sizes."""
+        wanted = self.wanted
+        mode, kept_by = "pull" if wanted.pull else "push", "ceph" if self.images else "libvirt"
+        suffix = "scratch" if wanted.pull else "rbd-diff" if self.images else "qcow2"
+        disks = tuple(_kept(disk, f"{disk.target}.{suffix}") for disk in self.disks)
+        return Manifest(wanted.name, self.domain.uuid, wanted.backup, wanted.base, kept_by, mode, disks)
 
-    def _by_libvirt(self) -> tuple[Kept, ...]:
+    def _by_ceph(self, begun: Manifest) -> tuple[Kept, ...]:
+        take(self.domain, self.tools.images, self.images, self.wanted.backup)
+        for image, kept in zip(begun.images, begun.disks, strict=True):
+            path = os.path.join(self.wanted.place, kept.file)
+            self.tools.images.export(image, self.wanted.backup, self.wanted.base, path)
+        return self._measured(begun)
+
+    def _by_libvirt(self, begun: Manifest) -> tuple[Kept, ...]:
         wanted, targets = self.wanted, [disk.target for disk in self.disks]
         if wanted.pull:
-            # The guest's QEMU, which has no more rights than its user, opens the socket there.
+            # The guest's QEMU opens the socket there.
             os.chown(wanted.place, *qemu_owner(self.domain))
         self.tools.calls.begin(wanted.name, backup_xml(wanted, targets), checkpoint_xml(wanted, targets))
         if wanted.pull:
-            return tuple(Kept(target, f"{target}.scratch") for target in targets)
+            return begun.disks
         self._await_end()
-        return self._kept("qcow2")
+        return self._measured(begun)
 
-    def _kept(self, suffix: str) -> tuple[Kept, ...]:
-        files = [(disk.target, f"{disk.target}.{suffix}") for disk in self.disks]
-        return tuple(Kept(name, file, os.path.getsize(os.path.join(self.wanted.place, file))) for name, file in files)
+    def _measured(self, begun: Manifest) -> tuple[Kept, ...]:
+        place = self.wanted.place
+        return tuple(
+            dataclasses.replace(disk, bytes=os.path.getsize(os.path.join(place, disk.file))) for disk in begun.disks
+        )
 
     def _await_end(self) -> None:
         clock, wanted = self.tools.clock, self.wanted
@@ -227,6 +240,11 @@ class _Making:
         if not said.get("success"):
             found = said.get("errmsg") or "a job that failed"
             raise LifeboatError(wanted.thing, found, "a complete copy", "See that there is room, and the daemon's log.")
+
+
+def _kept(disk: WrittenDisk, file: str) -> Kept:
+    image, client = (disk.image.image, disk.image.client) if disk.image is not None else (None, None)
+    return Kept(disk.target, file, image=image, client=client)
 
 
 def qemu_owner(domain: Domain) -> tuple[int, int]:

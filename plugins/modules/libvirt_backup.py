@@ -15,7 +15,9 @@ description:
     O(base) only what has changed since an earlier backup.
   - Disks in qcow2 files are copied by libvirt to qcow2 files, and it notes the changes from then on (a checkpoint).
     Images in Ceph are copied with C(rbd export-diff), from a snapshot that stays as the point to count from.
-  - A backup that fails leaves nothing behind; the rest of one that was interrupted is removed by the next run.
+  - A backup that fails leaves nothing behind; the rest of one that was interrupted is removed by the next run. It is
+    known by C(backup.begun), which is there until C(backup.json) is. Nothing is removed from a directory that has
+    neither, or that has the backup of another domain or a file that is a disk of the domain by now.
 extends_documentation_fragment: [lifeboat.cloud._attributes, lifeboat.cloud._libvirt]
 requirements:
   - the program C(rbd) on the hypervisor, for disks in Ceph
@@ -55,7 +57,8 @@ options:
   state:
     description:
       - Whether the backup shall exist. V(absent) ends one that is pulled, and removes the files with the checkpoint or
-        the snapshots. It is refused while other backups are based on it.
+        the snapshots. It is refused while other backups are based on it, and while a guest is off that has the
+        checkpoint of it, which libvirt removes only from one that runs.
       - V(fetched) says that a backup with O(mode=pull) has been fetched in full, which only you know. It is no longer
         served, and others can be based on it. Before that they cannot, as libvirt has one backup of a domain at a
         time, and nobody may have the data.
@@ -67,6 +70,8 @@ notes:
     C(qemu-img rebase -u -F qcow2 -b BASE INCREMENT), and convert the last one with C(qemu-img convert).
   - To restore an image in Ceph, make one of the same size and apply C(rbd import-diff) in order.
   - A domain with checkpoints cannot be migrated by libvirt.
+  - The copies of images in Ceph are in a directory that only its owner can enter. libvirt's files can be read by their
+    owner only.
 seealso:
   - module: lifeboat.cloud.libvirt_snapshot
 """
@@ -132,7 +137,7 @@ backup:
     base: sunday
     kept_by: libvirt
     mode: push
-    disks: [{target: vda, file: vda.qcow2, bytes: 262656}]
+    disks: [{target: vda, file: vda.qcow2, bytes: 262656, image: null, client: null}]
     fetched: false
 exports:
   description:

@@ -37,7 +37,8 @@ options:
     type: path
 notes:
   - While a guest is let go on from a file, and after that when libvirt did not answer within O(timeout), the file has
-    C(.restoring) behind its name. It is not used again, since the disks may have gone on; V(absent) removes it too.
+    C(.restoring) behind its name. It is not used again, since the disks may have gone on. O(state=absent) removes it
+    too.
   - A guest that is being saved or restored at the moment, such as by a run that did not wait for the end, is refused.
   - Writing and reading take as long as the disk needs for the guest's memory; allow that with O(timeout).
 seealso:

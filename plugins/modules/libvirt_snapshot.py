@@ -45,6 +45,8 @@ options:
 notes:
   - A guest's memory is written to its disk, and going back in Ceph writes whole images; allow that with O(timeout).
     An image of which the going back was cut short is of no use until V(reverted) has ended.
+  - A module that is asked to stop lets a guest go on that stands still for its snapshots in Ceph. After one that was
+    killed outright, M(lifeboat.cloud.libvirt_domain) with C(state=running) does.
 seealso:
   - module: lifeboat.cloud.libvirt_backup
   - module: lifeboat.cloud.rbd_image
