@@ -202,6 +202,11 @@ def situation(migration: Migration) -> Situation:
     return Situation.STOPPED if is_stopped(condition) else Situation.TO_MOVE
 
 
+def is_split(condition: Condition) -> bool:
+    """Whether the guest runs on the destination, with memory on both hosts: in post-copy, even one that has broken."""
+    return condition.reason in {"postcopy", "postcopy_failed"}
+
+
 def is_stopped(condition: Condition) -> bool:
     """Whether the guest was stopped for a migration: by libvirt for the last of its memory, or by a throttle."""
     return condition == Condition(State.PAUSED, "migration")

@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration 
     Outcome,
     Situation,
     has_migration_job,
+    is_split,
     is_stopped,
     situation,
 )
@@ -82,7 +83,8 @@ def plan(migration: Migration, begin: Begin, clock: Clock) -> Plan:
                 calls.resume(wanted)
 
             return Plan(
-                (f"resume the post-copy of {to}",), lambda: _see_through(migration, lambda: begin(resume), clock)
+                (f"resume the post-copy of {to}",),
+                lambda: _see_through(migration, lambda: begin(resume), clock, resumes=True),
             )
     domain = _domain(migration)
     disks, persistent = check(migration, domain), domain.persistent()
@@ -112,7 +114,7 @@ def plan_abort(migration: Migration, clock: Clock) -> Plan:
         situation(migration)
         return Plan()
     condition = here.condition()
-    if condition.reason in {"postcopy", "postcopy_failed"}:
+    if is_split(condition):
         found = f"{condition}: it runs on the destination, with memory on both hosts"
         remedy = "Let it end; state=migrated waits for that, and resumes one that lost its connection."
         raise LifeboatError(migration.wanted.thing, found, "one that can still be aborted", remedy)
@@ -143,15 +145,19 @@ def _move_again(migration: Migration, begin: Begin, clock: Clock) -> Outcome:
     return again.do()
 
 
-def _see_through(migration: Migration, begin: Callable[[], Attempt], clock: Clock) -> Outcome:
-    """Begin the migration and wait for its end; LifeboatError when the domain is not on the destination then."""
+def _see_through(migration: Migration, begin: Callable[[], Attempt], clock: Clock, *, resumes: bool = False) -> Outcome:
+    """Begin the migration and wait for its end; LifeboatError when the domain is not on the destination then.
+
+    With ``resumes`` it is one in post-copy, to which nothing else can be done any more.
+    """
     domain = _domain(migration)
     starts_with_host = domain.persistent() and domain.autostart()
-    watch = Watch(domain, migration.source.calls, migration.wanted, clock, clock.monotonic())
+    watch = Watch(domain, migration.source.calls, migration.wanted, clock, clock.monotonic(), resumes=resumes)
     attempt = begin()
     watch.until(attempt.ended)
     total = clock.monotonic() - watch.started
     if attempt.error is not None:
+        _check_whole(migration, attempt.error.found)
         _go_on_here(migration, watch, clock)
         raise _failure(migration, watch, attempt.error.found)
     _arrive(migration, starts_with_host)
@@ -175,15 +181,15 @@ def _watch_on(migration: Migration, clock: Clock, *, aborts: bool = False) -> Ou
         clock.sleep(seconds)
         here = find(name)
         try:
-            return here is None or not has_migration_job(here)
+            # A broken post-copy keeps its job.
+            return here is None or not has_migration_job(here) or here.condition().reason == "postcopy_failed"
         except CallError:
-            # It can go between the two questions.
-            if find(name) is not None:
-                raise
-            return True
+            # It can go between the two questions. Else it is as good as under way, with its bounds.
+            return find(name) is None
 
     watch.until(ended)
     if find(name) is not None:
+        _check_whole(migration, "the migration that was under way ended half-way")
         _go_on_here(migration, watch, clock)
         if aborts:
             seen = watch.last
@@ -212,6 +218,18 @@ def _arrive(migration: Migration, starts_with_host: bool) -> None:
     if starts_with_host:
         # libvirt moves the definition without this.
         there.set_autostart(True)
+
+
+def _check_whole(migration: Migration, reason: str) -> None:
+    """LifeboatError when a migration that failed has parted the guest: neither host can have it without the other."""
+    here = migration.source.find(migration.wanted.name)
+    if here is not None and is_split(condition := here.condition()):
+        found = f"{reason}; the guest is {condition} on the source: it has gone over, with memory on both hosts"
+        remedy = (
+            "Run this again once the hosts reach each other: the post-copy is resumed. Power off neither, unless "
+            "the destination has died, with what it had of the guest."
+        )
+        raise LifeboatError(migration.wanted.thing, found, "a guest on the destination", remedy)
 
 
 def _go_on_here(migration: Migration, watch: Watch, clock: Clock) -> None:
@@ -259,7 +277,7 @@ def _runs_there(migration: Migration) -> bool:
 def _remove_copies(migration: Migration, disks: Sequence[OwnDisk]) -> None:
     """Remove the volumes that were made on the destination, unless the guest is or may be there."""
     here = migration.source.find(migration.wanted.name)
-    if here is None or has_migration_job(here) or _runs_there(migration):
+    if here is None or has_migration_job(here) or is_split(here.condition()) or _runs_there(migration):
         return
     for disk in disks:
         volume = None if disk.there else migration.destination.connection.find_volume(disk.path)
@@ -270,7 +288,7 @@ def _remove_copies(migration: Migration, disks: Sequence[OwnDisk]) -> None:
 def _failure(migration: Migration, watch: Watch, reason: str) -> LifeboatError:
     wanted, here = migration.wanted, migration.source.find(migration.wanted.name)
     state = f"the guest is {here.condition()} on the source" if here is not None else "no domain on the source"
-    if watch.taken is not None:
+    if watch.taken is not None and watch.reached is not None:
         policy = wanted.policy
         return LifeboatError(
             wanted.thing,

@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError, State
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import is_stopped
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import (
     Progress,
@@ -46,12 +46,20 @@ class Watch:
     wanted: WantedMigration
     clock: Clock
     started: float
+    # Whether it goes on with a post-copy that was broken.
+    resumes: bool = False
     taken: Taken | None = None
     last: Progress = field(default_factory=lambda: Progress(0.0))
     # How far it had come when the first step was taken: afterwards libvirt says less.
     reached: Progress | None = None
     guest_stopped: bool = False
     _phases: list[tuple[str, float]] = field(default_factory=list)
+    # By how much libvirt's own time is ahead of this one, for a migration that somebody else began.
+    _ahead: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.resumes:
+            self.taken = Taken(Step.POST_COPY, 0.0)
 
     def until(self, ended: Callable[[float], bool]) -> None:
         """Watch until ``ended``, which waits for so many seconds, is true; LifeboatError when that is too long."""
@@ -87,11 +95,18 @@ class Watch:
             self._phases.append((phase, self._elapsed()))
 
     def _look(self) -> None:
+        job: dict[str, t.Any] = {}
         # A domain that has just arrived is no longer here to be asked.
         with contextlib.suppress(CallError):
-            job = self.domain.job()
-            parsed = Progress.parse(job, self._elapsed())
-            self.last = parsed if job else dataclasses.replace(self.last, seconds=parsed.seconds)
+            job = dict(self.domain.job())
+        if self.resumes:
+            # Counted since long before it broke.
+            job.pop("time_elapsed", None)
+        # Time passes for the bounds although libvirt does not answer.
+        elapsed = self._elapsed()
+        seconds = elapsed + self._ahead
+        self.last = Progress.parse(job, seconds) if job else dataclasses.replace(self.last, seconds=seconds)
+        self._ahead = self.last.seconds - elapsed
         if self.taken is None and self.last.iteration:
             self._enter("copying memory")
         elif self.taken is None and self.last.disk_total:
@@ -124,8 +139,10 @@ class Watch:
             case Step.POST_COPY:
                 self.calls.switch_to_post_copy(self.wanted.name)
             case Step.THROTTLE:
+                # One that its user has paused stays so in the end.
+                was_paused = self.domain.condition().state is State.PAUSED
                 self.domain.suspend()
-                self.guest_stopped = True
+                self.guest_stopped = not was_paused
             case _:
                 self.calls.abort(self.wanted.name)
 

@@ -165,9 +165,11 @@ class FakeDomain:
         self._off("destroyed")
 
     def suspend(self) -> None:
-        self._needs(State.RUNNING)
         # The reason tells who asked: 5 is VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT.
         moving = self.job_statistics.get("operation") == 5
+        if moving and self.found.state is State.PAUSED:
+            return
+        self._needs(State.RUNNING)
         self.found = Condition(State.PAUSED, "migration" if moving else "user")
 
     def resume(self) -> None:

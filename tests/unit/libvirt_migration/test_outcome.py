@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Condition, State
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import Site, Storage
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Step
 from ansible_collections.lifeboat.cloud.plugins.modules import libvirt_migration
 from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import failed
 from ansible_collections.lifeboat.cloud.tests.unit.moving_libvirt import (
     DISK,
+    DOMAIN,
     OFFLINE,
     THERE,
     WANTED,
@@ -120,6 +123,45 @@ def test_a_stopped_guest_is_not_started_while_it_may_run_elsewhere(lab):
     ):
         planned.do()
     assert lab.here.known["web1"].condition().state is State.PAUSED
+
+
+def test_a_guest_that_its_user_has_paused_stays_so(lab):
+    paused = lab.here.known["web1"].found = Condition(State.PAUSED, "user")
+    lab.calls.ends_after_s, lab.calls.statistics, lab.calls.stubborn = None, [memory(2)], True
+    with pytest.raises(LifeboatError, match=r"abort at 25\.0 s.*the guest is paused \(user\)"):
+        lab.plan(policy(Step.THROTTLE)).do()
+    assert lab.here.known["web1"].condition() == paused
+
+
+@pytest.mark.parametrize("destination_lost", [True, False])
+@pytest.mark.parametrize("wanted", [policy(Step.POST_COPY), replace(policy(Step.POST_COPY), storage=Storage())])
+def test_a_post_copy_that_breaks_is_left_whole_for_the_next_run(lab, wanted, destination_lost):
+    def cut(_name: str) -> None:
+        lab.there.define(DOMAIN, validate=True)
+        lab.there.known["web1"].start()
+        lab.here.known["web1"].found = Condition(State.PAUSED, "postcopy_failed")
+        lab.calls.ends_after_s, lab.calls.refusal = 0.0, "job failed: Connection reset by peer"
+        if destination_lost:
+            lab.there.known.clear()
+
+    lab.calls.ends_after_s, lab.calls.statistics, lab.calls.switch_to_post_copy = None, [memory(2)], cut
+    lab.calls_there.pools = frozenset({"/srv/images"})
+    with pytest.raises(LifeboatError, match=r"Connection reset by peer.*postcopy_failed.*Run this again") as caught:
+        lab.plan(wanted).do()
+    assert "Power off neither" in caught.value.remedy and lab.here.clock.now < 1010.0
+    assert list(lab.there.volumes) == ([DISK] if wanted.storage else [])
+    assert lab.plan(wanted).says == (f"resume the post-copy of domain web1 to {THERE}",)
+
+
+def test_a_bound_holds_while_libvirt_answers_with_errors(lab):
+    def refuse() -> Mapping[str, Any]:
+        raise failed("domain web1", "cannot acquire state change lock", 68)
+
+    planned = lab.plan(policy(Step.ABORT))
+    lab.calls.ends_after_s, lab.here.known["web1"].job = None, refuse
+    with pytest.raises(LifeboatError, match=r"abort at 5\.0 s"):
+        planned.do()
+    assert lab.calls.did == ["migrate persistent", "abort"]
 
 
 def test_post_copy_that_cannot_begin_is_an_abort(lab):

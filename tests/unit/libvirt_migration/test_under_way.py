@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Condition, Leftovers, State
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import WantedMigration
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Step
 from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import failed
 from ansible_collections.lifeboat.cloud.tests.unit.moving_libvirt import (
     DOMAIN,
     STOPPED,
     THERE,
+    Lab,
     arrive,
     die,
     memory,
@@ -168,5 +170,64 @@ def test_a_broken_post_copy_is_resumed(lab):
     lab.here.known["web1"].found = Condition(State.PAUSED, "postcopy_failed")
     planned = lab.plan()
     assert planned.says == (f"resume the post-copy of domain web1 to {THERE}",)
-    planned.do()
+    outcome = planned.do()
+    assert outcome.ended_by == "post_copy" and [name for name, _s in outcome.timeline] == ["post-copy"]
     assert lab.calls.did == ["resume"] and "web1" in lab.there.known
+
+
+def resumed_after_an_hour(lab: Lab, wanted: WantedMigration) -> Any:
+    """The plan for a broken post-copy, of which libvirt tells how long it has been since the migration began."""
+    guest = lab.here.known["web1"]
+    guest.found = Condition(State.PAUSED, "postcopy_failed")
+    planned = lab.plan(wanted)
+
+    def job() -> Mapping[str, Any]:
+        guest.found = Condition(State.PAUSED, "postcopy")
+        return {"operation": 5, "time_elapsed": 3_600_000, **memory(7)}
+
+    guest.job = job  # type: ignore[method-assign]
+    return planned
+
+
+@pytest.mark.parametrize("then", [Step.ABORT, Step.THROTTLE])
+def test_a_post_copy_that_is_resumed_is_neither_aborted_nor_stopped_at_the_bound(lab, then):
+    planned, lab.calls.ends_after_s = resumed_after_an_hour(lab, policy(then)), 15.0
+    assert 15.0 <= planned.do().total_s < 16.0 and lab.calls.did == ["resume"]
+
+
+def test_a_post_copy_that_is_resumed_is_not_waited_for_without_end(lab):
+    planned, lab.calls.ends_after_s = resumed_after_an_hour(lab, policy(Step.ABORT)), None
+    with pytest.raises(LifeboatError, match=r"no end 20 s after post_copy at 0\.0 s"):
+        planned.do()
+    assert lab.calls.did == ["resume"] and lab.here.clock.now < 1022.0
+
+
+def test_a_post_copy_that_cannot_be_resumed_can_be_tried_again(lab):
+    lab.here.known["web1"].found = Condition(State.PAUSED, "postcopy_failed")
+    lab.calls.refusal = "unable to connect to server at cmp2"
+    with pytest.raises(LifeboatError, match=r"unable to connect.*postcopy_failed.*Run this again"):
+        lab.plan().do()
+
+
+def test_a_post_copy_that_breaks_while_it_is_watched_on_is_told_at_once(begun):
+    guest = begun.here.known["web1"]
+    guest.found = Condition(State.PAUSED, "postcopy")
+    planned = begun.plan()
+    guest.found = Condition(State.PAUSED, "postcopy_failed")
+    with pytest.raises(LifeboatError, match=r"ended half-way.*postcopy_failed.*Run this again"):
+        planned.do()
+    assert begun.here.clock.now < 1002.0
+
+
+def test_the_bounds_of_another_s_migration_hold_while_libvirt_answers_with_errors(begun):
+    guest = begun.here.known["web1"]
+    planned, answer = begun.plan(policy(Step.POST_COPY, 63.0)), guest.job
+
+    def job() -> Mapping[str, Any]:
+        if begun.here.clock.now > 1001.0:
+            raise failed("domain web1", "cannot acquire state change lock", 68)
+        return answer()
+
+    guest.job = job
+    outcome = planned.do()
+    assert begun.calls.did == ["post-copy"] and 64.0 <= outcome.total_s < 66.0
