@@ -155,9 +155,14 @@ def validate(wanted: WantedMigration) -> None:
     if transport(wanted.destination) == "unix":
         found = f"{wanted.destination}, which is the same host as the source"
         raise LifeboatError(wanted.thing, found, "another host", "Give the URI of the other host's libvirt.")
+    _check_ranges(wanted)
     for found, wrong in {
         "copy_storage with mode=offline": wanted.offline and wanted.storage is not None,
+        "tunnelled with mode=offline": wanted.offline and wanted.tunnelled,
+        "tunnelled with then=post_copy": wanted.tunnelled and wanted.post_copy,
         "parallel connections with tunnelled": wanted.tunnelled and wanted.connections is not None,
+        # Not before QEMU 10.1.
+        "parallel connections with then=post_copy": wanted.post_copy and wanted.connections is not None,
         "copy_storage with tunnelled": wanted.tunnelled and wanted.storage is not None,
         "data_uri with tunnelled": wanted.tunnelled and wanted.data_uri is not None,
         "throttle_initial or throttle_increment without auto_converge": not wanted.auto_converge
@@ -165,6 +170,14 @@ def validate(wanted: WantedMigration) -> None:
     }.items():
         if wrong:
             raise LifeboatError(wanted.thing, found, "one of both, as libvirt has no more", "Leave one of them out.")
+
+
+def _check_ranges(wanted: WantedMigration) -> None:
+    for name, most in (("bandwidth", None), ("connections", 255), ("throttle_initial", 99), ("throttle_increment", 99)):
+        value = getattr(wanted, name)
+        if value is not None and (value < 1 or (most is not None and value > most)):
+            expected = f"1 to {most}" if most is not None else "more than 0"
+            raise LifeboatError(name, str(value), expected, "Correct the option.")
 
 
 def has_migration_job(domain: Domain) -> bool:

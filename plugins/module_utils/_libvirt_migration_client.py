@@ -15,9 +15,16 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_cli
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import LibvirtConnection, connected
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import Site, WantedMigration
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import CLOCK
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import Clock
+
+# How long a storage pool may be busy with volumes that others make there.
+_BUSY_S = 30.0
+_BUSY_PAUSE_S = 0.5
 
 
 def site(connection: LibvirtConnection) -> Site:
@@ -28,8 +35,9 @@ def site(connection: LibvirtConnection) -> Site:
 class LibvirtMigrationCalls:
     """MigrationCalls over virConnect and virDomain."""
 
-    def __init__(self, connection: LibvirtConnection) -> None:
+    def __init__(self, connection: LibvirtConnection, clock: Clock = CLOCK) -> None:
         self._connection = connection
+        self._clock = clock
 
     def migrate(self, wanted: WantedMigration, disks: Sequence[str], *, persistent: bool) -> None:
         flags, params = flags_of(wanted, persistent=persistent), params_of(wanted, disks)
@@ -37,9 +45,8 @@ class LibvirtMigrationCalls:
 
     def resume(self, wanted: WantedMigration) -> None:
         flags = flags_of(wanted, persistent=True) | _flag("POSTCOPY") | _flag("POSTCOPY_RESUME")
-        self._connection.ask_domain(
-            wanted.name, lambda raw: raw.migrateToURI3(wanted.destination, params_of(wanted, ()), flags)
-        )
+        params = params_of(wanted, (), resumes=True)
+        self._connection.ask_domain(wanted.name, lambda raw: raw.migrateToURI3(wanted.destination, params, flags))
 
     def abort(self, name: str) -> None:
         self._connection.ask_domain(name, lambda raw: raw.abortJob())
@@ -65,9 +72,16 @@ class LibvirtMigrationCalls:
         pool = self._connection.ask_unless(["NO_STORAGE_POOL", "NO_SUPPORT"], thing, started, otherwise=None)
         if pool is None:
             return False
-        # What a pool answers in which a volume is being made, as for another migration: then its list has to do.
-        self._connection.ask_unless(["INTERNAL_ERROR"], thing, lambda _raw: pool.refresh(0), otherwise=None)
-        return True
+        end = self._clock.monotonic() + _BUSY_S
+        while True:
+            try:
+                self._connection.ask(thing, lambda _raw: pool.refresh(0))
+                return True
+            except CallError as error:
+                # What a pool answers in which a volume is being made, as for another migration.
+                if error.code != _libvirt_client.libvirt.VIR_ERR_INTERNAL_ERROR or self._clock.monotonic() >= end:
+                    raise
+            self._clock.sleep(_BUSY_PAUSE_S)
 
     def accepts_cpu(self, domain_xml: str) -> bool | None:
         root = ElementTree.fromstring(domain_xml)
@@ -107,17 +121,18 @@ class LibvirtAttempt:
 
     def __init__(self, uri: str, longest_s: float, call: Callable[[LibvirtMigrationCalls], None]) -> None:
         self.error: CallError | None = None
+        self._uri = uri
         self._over = threading.Event()
         self._ready = threading.Event()
-        threading.Thread(target=self._work, args=(uri, longest_s, call), daemon=True).start()
+        threading.Thread(target=self._work, args=(longest_s, call), daemon=True).start()
         self._ready.wait(longest_s)
 
     def ended(self, seconds: float) -> bool:
         return self._over.wait(seconds)
 
-    def _work(self, uri: str, longest_s: float, call: Callable[[LibvirtMigrationCalls], None]) -> None:
+    def _work(self, longest_s: float, call: Callable[[LibvirtMigrationCalls], None]) -> None:
         try:
-            with self._noting_errors(), connected(uri, longest_s) as connection:
+            with self._noting_errors(), connected(self._uri, longest_s) as connection:
                 self._ready.set()
                 with self._noting_errors():
                     call(LibvirtMigrationCalls(connection))
@@ -133,6 +148,10 @@ class LibvirtAttempt:
             yield
         except CallError as error:
             self.error = error
+        except Exception as error:
+            # What else the binding raises must not look like a success.
+            found, remedy = f"{type(error).__name__}: {error}", "See the daemon's log, and whether the binding fits it."
+            self.error = CallError(f"libvirt at {self._uri}", found, "an answer", remedy)
 
 
 def flags_of(wanted: WantedMigration, *, persistent: bool) -> int:
@@ -159,10 +178,13 @@ def _flag(name: str) -> int:
     return int(getattr(_libvirt_client.libvirt, f"VIR_MIGRATE_{name}"))
 
 
-def params_of(wanted: WantedMigration, disks: Sequence[str]) -> dict[str, t.Any]:
+def params_of(wanted: WantedMigration, disks: Sequence[str], *, resumes: bool = False) -> dict[str, t.Any]:
     """The typed parameters of virDomainMigrateToURI3, by the names of libvirt-domain.h."""
+    may_be_post_copy = resumes or (wanted.post_copy and not wanted.offline)
     params = {
         "bandwidth": wanted.bandwidth,
+        # Without it what the guest does not ask for is sent without a limit.
+        "bandwidth.postcopy": wanted.bandwidth if may_be_post_copy else None,
         "parallel.connections": wanted.connections,
         "auto_converge.initial": wanted.throttle_initial,
         "auto_converge.increment": wanted.throttle_increment,

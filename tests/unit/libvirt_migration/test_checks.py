@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Condition, Leftovers, State
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import Storage, validate
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Step
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Policy, Step
 from ansible_collections.lifeboat.cloud.tests.unit.moving_libvirt import (
     CAPABILITIES,
     DISK,
@@ -152,6 +152,14 @@ def test_what_speaks_against_it_is_said_before_anything_is_done(lab, prepare, wa
         ({"destination": "qemu+tcp://cmp2/system"}, "not encrypted"),
         ({"destination": "qemu:///system"}, "the same host"),
         ({"offline": True, "storage": Storage()}, "copy_storage with mode=offline"),
+        ({"tunnelled": True, "offline": True}, "tunnelled with mode=offline"),
+        ({"tunnelled": True, "policy": Policy(then=Step.POST_COPY)}, "tunnelled with then=post_copy"),
+        ({"connections": 2, "policy": Policy(then=Step.POST_COPY)}, "parallel connections with then=post_copy"),
+        ({"connections": 0}, "connections: found 0; expected 1 to 255"),
+        ({"connections": 256}, "connections: found 256"),
+        ({"bandwidth": 0}, "bandwidth: found 0; expected more than 0"),
+        ({"auto_converge": True, "throttle_initial": 100}, "throttle_initial: found 100; expected 1 to 99"),
+        ({"auto_converge": True, "throttle_increment": -1}, "throttle_increment: found -1"),
         ({"tunnelled": True, "connections": 2}, "parallel connections with tunnelled"),
         ({"tunnelled": True, "storage": Storage()}, "copy_storage with tunnelled"),
         ({"tunnelled": True, "data_uri": "tcp://10.0.0.2"}, "data_uri with tunnelled"),

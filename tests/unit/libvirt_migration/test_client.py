@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client, _libvirt_migration_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import CallError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client import Caller, LibvirtConnection, connected
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration import Storage
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_client import (
+    LibvirtAttempt,
     LibvirtMigrationCalls,
     flags_of,
     params_of,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Policy, Step
+from ansible_collections.lifeboat.cloud.tests.unit.libvirt_fake import Clock
 from ansible_collections.lifeboat.cloud.tests.unit.moving_libvirt import DISK, THERE, WANTED
 
 
@@ -73,6 +76,15 @@ def test_wishes_become_parameters():
     assert "tls.destination" not in params_of(replace(wanted, tunnelled=True), ())
 
 
+def test_the_most_that_may_be_sent_holds_in_post_copy_too():
+    wanted = replace(WANTED, bandwidth=20, policy=Policy(then=Step.POST_COPY))
+    assert params_of(wanted, ()) == {"bandwidth": 20, "bandwidth.postcopy": 20}
+    assert params_of(replace(wanted, bandwidth=None), ()) == {}
+    assert "bandwidth.postcopy" not in params_of(replace(wanted, offline=True), ())
+    # Whatever the run that resumes it wants, it is one.
+    assert params_of(replace(WANTED, bandwidth=20), (), resumes=True)["bandwidth.postcopy"] == 20
+
+
 MEMORY = {"total": 4000, "free": 1000, "buffers": 30, "cached": 200}
 
 
@@ -102,38 +114,83 @@ class LibvirtError(Exception):
         return int(self.args[1])
 
 
+BUSY = LibvirtError("pool 'images' has asynchronous jobs running.", 1)
+
+
+class Pool:
+    """A storage pool of /srv/images; None for ``active`` is that there is none."""
+
+    def __init__(self, active: bool | None, *answers: LibvirtError | None) -> None:
+        self.active = active
+        self.answers = list(answers)
+
+    def storagePoolLookupByTargetPath(self, directory: str) -> Pool:
+        assert directory == "/srv/images"
+        if self.active is None:
+            raise LibvirtError("no storage pool with matching target path", 49)
+        return self
+
+    def isActive(self) -> bool:
+        return bool(self.active)
+
+    def refresh(self, flags: int) -> None:
+        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+        if answer is not None:
+            raise answer
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"libvirtError": LibvirtError, "VIR_ERR_INTERNAL_ERROR": 1, "VIR_ERR_NO_STORAGE_POOL": 49}
+    monkeypatch.setattr(_libvirt_client, "libvirt", SimpleNamespace(**known))
+
+
+def calls_of(pool: Pool, clock: Clock) -> LibvirtMigrationCalls:
+    return LibvirtMigrationCalls(LibvirtConnection(pool, Caller(THERE, 5.0)), clock)
+
+
 @pytest.mark.parametrize(
-    ("active", "refusal", "expected"),
+    ("pool", "expected", "takes_s"),
     [
-        (True, None, True),
-        (True, LibvirtError("pool 'images' has asynchronous jobs running.", 1), True),
-        (False, None, False),
-        (None, None, False),
+        (Pool(True, None), True, 0.0),
+        (Pool(True, BUSY, BUSY, None), True, 1.0),
+        (Pool(False), False, 0.0),
+        (Pool(None), False, 0.0),
     ],
 )
-def test_a_started_pool_is_refreshed_unless_it_is_busy(monkeypatch, active, refusal, expected):
+@pytest.mark.usefixtures("errors")
+def test_a_started_pool_is_refreshed_also_when_it_is_busy_at_first(pool, expected, takes_s):
+    clock = Clock(0.0)
+    assert calls_of(pool, clock).refresh(DISK) is expected and clock.now == takes_s
+
+
+@pytest.mark.parametrize(
+    ("refusal", "after_s"), [(BUSY, 30.0), (LibvirtError("cannot open directory '/srv/images'", 38), 0.0)]
+)
+@pytest.mark.usefixtures("errors")
+def test_a_pool_that_cannot_be_refreshed_is_not_believed(refusal, after_s):
+    """What it does not list would count as made by the migration, and be removed when that fails."""
+    clock = Clock(0.0)
+    with pytest.raises(CallError, match=str(refusal.args[0])):
+        calls_of(Pool(True, refusal), clock).refresh(DISK)
+    assert clock.now == after_s
+
+
+@pytest.mark.parametrize(
+    ("raised", "found"),
+    [
+        (CallError("domain web1", "refused", "success", "See."), "refused"),
+        (TypeError("value must be a list"), "TypeError: value must be a list"),
+        (None, None),
+    ],
+)
+def test_whatever_ends_an_attempt_is_told(monkeypatch, raised, found):
+    def call(_calls: LibvirtMigrationCalls) -> None:
+        if raised is not None:
+            raise raised
+
     monkeypatch.setattr(
-        _libvirt_client,
-        "libvirt",
-        SimpleNamespace(libvirtError=LibvirtError, VIR_ERR_INTERNAL_ERROR=1, VIR_ERR_NO_STORAGE_POOL=49),
+        _libvirt_migration_client, "connected", lambda uri, longest_s: contextlib.nullcontext(SimpleNamespace())
     )
-    did: list[str] = []
-
-    def look_up(directory: str) -> SimpleNamespace:
-        assert directory == "/srv/images"
-        if active is None:
-            raise LibvirtError("no storage pool with matching target path", 49)
-        return SimpleNamespace(isActive=lambda: active, refresh=refresh)
-
-    def refresh(flags: int) -> None:
-        did.append("refresh")
-        if refusal is not None:
-            raise refusal
-
-    raw = SimpleNamespace(storagePoolLookupByTargetPath=look_up)
-    calls = LibvirtMigrationCalls(LibvirtConnection(raw, Caller(THERE, 5.0)))
-    assert calls.refresh(DISK) is expected and did == ["refresh"] * expected
-    refusal = LibvirtError("cannot open directory '/srv/images'", 38)
-    if active:
-        with pytest.raises(CallError, match="cannot open directory"):
-            calls.refresh(DISK)
+    attempt = LibvirtAttempt("qemu:///system", 5.0, call)
+    assert attempt.ended(5.0) and (attempt.error.found if attempt.error else None) == found
