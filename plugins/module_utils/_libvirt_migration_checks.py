@@ -47,10 +47,35 @@ def check(migration: Migration, domain: Domain) -> tuple[OwnDisk, ...]:
         remedy = "Choose a host that can, or give the domain a CPU that both have (libvirt_host_info: guest_cpu_xml)."
         found = f"a CPU that {destination.connection.uri} cannot give"
         raise LifeboatError(f"domain {wanted.name}", found, "one that it can", remedy)
-    if not wanted.offline:
+    if wanted.offline:
+        _check_tpm(definition, wanted)
+    else:
         _check_memory(destination, definition, wanted)
         _check_networks(destination, definition, wanted)
     return tuple(_disks(destination, definition, wanted)) if wanted.storage is not None else ()
+
+
+def left_behind(domain: Domain, wanted: WantedMigration) -> Iterator[str]:
+    """What libvirt does not move with the definition of a guest that is off, besides its disks, for a warning."""
+    if not wanted.offline:
+        return
+    nvram = parse(domain.definition(), f"definition of domain {wanted.name}").find("os/nvram")
+    if nvram is not None and nvram.get("type") != "network":
+        source = nvram.find("source")
+        path = (nvram.text or "").strip() if source is None else source.get("file") or source.get("dev")
+        yield (
+            f"The UEFI variables of domain {wanted.name} ({path}) are not moved. Unless both hosts share them, copy "
+            "them to the destination before it is started there, or it boots with those of a new guest."
+        )
+
+
+def _check_tpm(definition: Element, wanted: WantedMigration) -> None:
+    # libvirt copies its state only while the guest runs. On the source it goes with the definition, unless that says
+    # persistent_state.
+    if definition.find("devices/tpm/backend[@type='emulator']") is not None:
+        remedy = "Start the guest, paused if it is not to run, with libvirt_domain, and move it with mode=live."
+        found = "an emulated TPM, whose state libvirt would not move"
+        raise LifeboatError(f"domain {wanted.name}", found, "none on a guest that moves while it is off", remedy)
 
 
 def _check_leftovers(domain: Domain, wanted: WantedMigration) -> None:

@@ -21,7 +21,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration 
     is_stopped,
     situation,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_checks import check
+from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_checks import check, left_behind
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_policy import Step
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_migration_watch import POLL_S, Watch
 
@@ -59,10 +59,11 @@ class Begin(t.Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, in words; without ``do`` nothing."""
+    """What is to be done, in words; without ``do`` nothing. ``warnings`` are about what it does not do."""
 
     says: tuple[str, ...] = ()
     do: Callable[[], Outcome] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def plan(migration: Migration, begin: Begin, clock: Clock) -> Plan:
@@ -102,7 +103,7 @@ def plan(migration: Migration, begin: Begin, clock: Clock) -> Plan:
             raise
 
     says = [f"copy disk {disk.target} of {to}" for disk in disks] + [f"migrate {to}"]
-    return Plan(tuple(says), move)
+    return Plan(tuple(says), move, tuple(left_behind(domain, wanted)))
 
 
 def plan_abort(migration: Migration, clock: Clock) -> Plan:

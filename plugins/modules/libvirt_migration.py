@@ -14,10 +14,12 @@ description:
   - Makes sure that a domain is on another host than the one that runs the module. A running guest goes on running.
   - The copy of its memory has bounds, and what happens at a bound is said before it begins, so a guest that writes
     faster than the link carries is not copied for ever.
-  - Whatever fails before the guest has gone over, it runs on the source, and nothing of it is left on the destination.
+  - Whatever fails before the guest has gone over, it runs on the source, and nothing of it is left on the destination,
+    unless the run that began to copy its disks was interrupted. What that one had copied stays, and is written anew,
+    as a whole, by the next copy.
   - libvirt on the source carries the migration out by itself. It goes on when this module is interrupted; the next run
-    watches it on, with the same bounds, and goes on with a post-copy that lost its connection. A guest that was stopped
-    for it has O(finish_seconds) more.
+    watches it on, with the same bounds, and goes on with a post-copy that lost its connection. Such a post-copy, and a
+    guest that was stopped for it, has O(finish_seconds) more.
   - A guest that a migration which is over has left standing still goes on at the source and is moved anew, once
     O(destination) is seen not to have it. Name the same destination as before, since no other is asked.
   - What would make libvirt refuse is found out before the first change. So is, for a guest that runs, a destination
@@ -53,13 +55,17 @@ options:
   mode:
     description:
       - V(live) moves a domain that runs, V(offline) the definition of one that is shut off.
+      - With V(offline) libvirt copies nothing else. A warning says so for a file of UEFI variables. A guest with an
+        emulated TPM is refused, since libvirt may remove the state of that on the source. Started as paused, with
+        M(lifeboat.cloud.libvirt_domain), it moves with V(live).
     type: str
     choices: [live, offline]
     default: live
   tunnelled:
     description:
       - Send the guest's memory through the connection of the two libvirts, instead of from QEMU to QEMU over TLS.
-      - It needs no further open port nor certificates of QEMU, and is slower.
+      - It needs no further open port nor certificates of QEMU, and is slower. It goes neither with O(mode=offline) nor
+        with O(then=post_copy), O(connections), O(copy_storage) or O(data_uri).
     type: bool
     default: false
   max_seconds:
@@ -97,19 +103,21 @@ options:
     default: false
   throttle_initial:
     description:
-      - How many percent O(auto_converge) takes away first. QEMU's own default when not set, 20.
+      - How many percent O(auto_converge) takes away first, 1 to 99. QEMU's own default when not set, 20.
     type: int
   throttle_increment:
     description:
-      - How many percent more O(auto_converge) takes away each time. QEMU's own default when not set, 10.
+      - How many percent more O(auto_converge) takes away each time, 1 to 99. QEMU's own default when not set, 10.
     type: int
   connections:
     description:
-      - Send memory over so many connections in parallel.
+      - Send memory over so many connections in parallel, 1 to 255. QEMU does not do so with O(then=post_copy) before
+        version 10.1, and neither does this module.
     type: int
   bandwidth:
     description:
-      - The most that may be sent, in MiB per second. No limit when not set.
+      - The most that may be sent, in MiB per second, in post-copy too, except what the guest waits for there. No limit
+        when not set.
     type: int
   data_uri:
     description:
@@ -124,7 +132,8 @@ options:
     description:
       - Copy the disks that are files or block devices of the source as well. The destination needs a started
         storage pool for the directory of each, or a volume of the same path. What a pool has is read anew before the
-        look at it (virsh pool-refresh), in check mode too.
+        look at it (virsh pool-refresh), in check mode too. One in which volumes are being made is waited for, half a
+        minute at most.
       - The disks on the source are left as they are.
     type: bool
     default: false
@@ -134,6 +143,10 @@ options:
     type: list
     elements: str
     default: []
+notes:
+  - libvirt does not move whether a domain starts with its host. The module sets that on the destination once the domain
+    is there. If it was interrupted, and the migration ended before the next run, that is lost, since nothing tells the
+    next run that it was set. M(lifeboat.cloud.libvirt_domain) sets it, with C(autostart).
 seealso:
   - module: lifeboat.cloud.libvirt_domain_info
   - module: lifeboat.cloud.libvirt_host_info
@@ -288,6 +301,8 @@ def converge(module: AnsibleModule) -> dict[str, t.Any]:
             if aborts
             else plan(migration, lambda call: LibvirtAttempt(params["uri"], wanted.policy.longest_s, call), CLOCK)
         )
+        for warning in planned.warnings:
+            module.warn(warning)
         outcome = planned.do() if planned.do is not None and not module.check_mode else None
     result: dict[str, t.Any] = {"changed": planned.do is not None, "actions": list(planned.says)}
     if planned.do is not None:

@@ -98,6 +98,36 @@ def test_a_domain_that_is_off_needs_neither_memory_nor_networks_there(lab):
     assert lab.plan(OFFLINE).do().ended_by == "offline"
 
 
+TPM = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
+OWN_NVRAM = "<nvram>/var/lib/libvirt/qemu/nvram/web1_VARS.fd</nvram>"
+FILE_NVRAM = "<nvram type='file'>\n  <source file='/srv/nvram/web1.fd'/></nvram>"
+SHARED_NVRAM = "<nvram type='network'><source protocol='iscsi' name='iqn.2026-01.example:nvram/0'/></nvram>"
+
+
+@pytest.mark.parametrize(
+    ("nvram", "path"),
+    [(OWN_NVRAM, "/var/lib/libvirt/qemu/nvram/web1_VARS.fd"), (FILE_NVRAM, "/srv/nvram/web1.fd"), (SHARED_NVRAM, None)],
+)
+def test_uefi_variables_that_stay_behind_are_warned_of(lab, nvram, path):
+    lab.here.known["web1"].defined.find("os").append(ElementTree.fromstring(nvram))
+    assert lab.plan().warnings == ()
+    off(lab)
+    warnings = lab.plan(OFFLINE).warnings
+    assert [f"The UEFI variables of domain web1 ({path}) are not moved." in each for each in warnings] == [True] * (
+        path is not None
+    )
+
+
+def test_a_guest_with_a_tpm_moves_only_while_it_runs(lab):
+    for shown in (lab.here.known["web1"].defined, lab.here.known["web1"].running):
+        shown.find("devices").append(ElementTree.fromstring(TPM))
+    assert lab.plan().do is not None
+    off(lab)
+    with pytest.raises(LifeboatError, match=r"an emulated TPM.*mode=live"):
+        lab.plan(OFFLINE)
+    assert lab.calls.did == []
+
+
 OTHER_UUID = "00000000-5c1a-4a08-9d8f-3f0f7cf2f6a1"
 COPY = replace(WANTED, storage=Storage())
 

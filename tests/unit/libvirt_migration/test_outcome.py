@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_client
@@ -217,6 +218,16 @@ def test_the_module_moves_once_and_foretells_it_in_check_mode(front_door):
     assert done["diff"] == foretold["diff"] and done["migration"]["downtime_ms"] == 223
     again = run_module(libvirt_migration.main, **arguments)
     assert not again["changed"] and again["actions"] == [] and "diff" not in again
+
+
+def test_the_module_warns_of_what_stays_behind_in_check_mode_too(front_door):
+    nvram = ElementTree.fromstring("<nvram>/srv/web1.fd</nvram>")
+    front_door.here.known["web1"].defined.find("os").append(nvram)
+    off(front_door)
+    arguments = {"name": "web1", "destination": THERE, "mode": "offline"}
+    for check in (True, False):
+        [warning] = run_module(libvirt_migration.main, check=check, **arguments)["warnings"]
+        assert "/srv/web1.fd" in str(warning)
 
 
 def test_the_module_aborts_once_and_foretells_it_in_check_mode(front_door, begun):
