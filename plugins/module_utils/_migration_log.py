@@ -116,13 +116,15 @@ class Migration:
 
 
 def entries(lines: Iterable[str]) -> Iterator[Entry]:
-    """The entries of a log; a line that begins no entry goes on with the one before it."""
+    """The entries of a log; a line that begins no entry goes on with the one before it, if there is one."""
     pending: list[str] = []
     for line in lines:
-        if _LINE.match(line) and pending:
+        begins = _LINE.match(line) is not None
+        if begins and pending:
             yield from _entry("".join(pending))
             pending = []
-        pending.append(line.rstrip("\n"))
+        if begins or pending:
+            pending.append(line.rstrip("\n"))
     yield from _entry("".join(pending))
 
 
@@ -167,7 +169,9 @@ class _Reader:
     def _begin(self, entry: Entry) -> None:
         instance = t.cast("str", entry.instance)
         current = self._open.get(instance)
-        if current and current.failed_at and (entry.time - current.failed_at).total_seconds() > _LATE_S:
+        late = current and current.failed_at and (entry.time - current.failed_at).total_seconds() > _LATE_S
+        if current and (late or "VM Started (Lifecycle Event)" in entry.message):
+            # A server that starts here has come here, or was here all the time.
             del self._open[instance]
             current = None
         prepared, cold = _PREPARED.search(entry.message), _SHUTDOWN.search(entry.message)

@@ -30,6 +30,8 @@ options:
     default: []
 notes:
   - The source of a migration and its destination each tell a part; read the logs of both.
+  - A log that is not empty and has no line as oslo.log writes them to a file by default is refused, such as one in JSON
+    or one from a journal with its prefix.
   - A pause is what Nova noticed of it, the time between two lines of the log. A client may have noticed more.
 """
 
@@ -104,7 +106,9 @@ migrations:
 
 import dataclasses
 import gzip
+import itertools
 import typing as t
+import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
@@ -122,10 +126,23 @@ def read(path: str) -> list[Migration]:
     opened: t.Callable[..., t.TextIO] = gzip.open if path.endswith(".gz") else open
     try:
         with opened(path, "rt", encoding="utf-8", errors="replace") as log:
-            return migrations(entries(log))
-    except OSError as error:
+            told = entries(log)
+            first = next(told, None)
+            if first is None:
+                _check_empty(log, path)
+                return []
+            return migrations(itertools.chain([first], told))
+    except (OSError, EOFError, zlib.error) as error:
         thing, remedy = f"log {path}", "Correct path, or run on a host with nova-compute."
-        raise LifeboatError(thing, error.strerror or str(error), "a log of nova-compute", remedy) from error
+        found = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise LifeboatError(thing, found, "a log of nova-compute", remedy) from error
+
+
+def _check_empty(log: t.TextIO, path: str) -> None:
+    log.seek(0)
+    if log.read(1):
+        remedy = "Give the file that nova-compute itself writes, with oslo.log's default logging_context_format_string."
+        raise LifeboatError(f"log {path}", "no line in its format", "a log of nova-compute", remedy)
 
 
 def shown(migration: Migration) -> dict[str, t.Any]:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import gzip
+import itertools
+import tracemalloc
 import typing as t
 from pathlib import Path
 
@@ -138,6 +140,41 @@ def test_two_migrations_of_one_server_are_two() -> None:
     ]
 
 
+@pytest.mark.parametrize("cold", [True, False])
+def test_a_server_that_left_cold_or_was_stopped_comes_back_live(cold: bool) -> None:
+    unplugged = "Received unexpected event network-vif-unplugged-1 for instance with task_state resize_migrated."
+    error = "Failed to plug again"
+    log = [
+        line(1, "Instance shutdown successfully after 3 seconds."),
+        line(1, "Instance destroyed successfully."),
+        *([line(9, unplugged, "WARNING")] if cold else []),
+        line(30, "VM Started (Lifecycle Event)"),
+        line(31, "VM Resumed (Lifecycle Event)"),
+        line(32, error, "ERROR"),
+        line(33, "During the sync_power process the instance has moved from host compute2 to host compute1"),
+    ]
+    *left, back = migrations(entries(log))
+    assert [(each.kind, each.outcome, len(each.warnings)) for each in left] == [("cold", "finished", 1)] * cold
+    assert "started" not in {name for each in left for name in each.marks}
+    assert (back.side, back.source, back.outcome, known(back.phases())) == (
+        *("destination", "compute2", "finished"),
+        {"resume_s": 1.0},
+    )
+    assert [each.message for each in back.warnings] == [error]
+
+
+def test_lines_before_the_first_entry_are_not_kept() -> None:
+    rest = (f"{number:01000}\n" for number in range(5000))
+    tracemalloc.start()
+    try:
+        assert [each.message for each in entries(itertools.chain(rest, [line(1, "first"), " goes on\n"]))] == [
+            "first goes on"
+        ]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_compressed_log(tmp_path: Path) -> None:
     path = tmp_path / "nova-compute.log.1.gz"
     path.write_bytes(gzip.compress((FIXTURES / "live_source.log").read_bytes()))
@@ -145,13 +182,32 @@ def test_a_compressed_log(tmp_path: Path) -> None:
     assert one["phases"]["pause_s"] == 0.564
 
 
-@pytest.mark.parametrize("name", ["absent.log", "broken.gz"])
+WHOLE = gzip.compress((FIXTURES / "live_source.log").read_bytes())
+PAUSED = "VM Paused (Lifecycle Event)"
+UNREADABLE = {
+    "broken.gz": b"no gzip",
+    "cut.gz": WHOLE[:-20],
+    "spoilt.gz": WHOLE[:40] + b"\xff" * 40 + WHOLE[80:],
+    "journal.log": f"Jan 01 00:00:01 cmp1 nova-compute[7]: {line(1, PAUSED)}".encode(),
+    "json.log": f'{{"message": "{PAUSED}"}}\n'.encode(),
+    "json.gz": gzip.compress(f'{{"message": "{PAUSED}"}}\n'.encode()),
+}
+
+
+@pytest.mark.parametrize("name", ["absent.log", *UNREADABLE])
 def test_a_log_that_cannot_be_read_is_an_error_that_names_it(name: str, tmp_path: Path) -> None:
-    (tmp_path / "broken.gz").write_bytes(b"no gzip")
+    if name in UNREADABLE:
+        (tmp_path / name).write_bytes(UNREADABLE[name])
     done = run_module(migration_log_info.main, path=str(tmp_path / name))
     assert done["failed"]
     assert done["thing"] == f"log {tmp_path / name}"
     assert done["remedy"]
+
+
+@pytest.mark.parametrize("name", ["empty.log", "empty.gz"])
+def test_an_empty_log_tells_of_no_migration(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(b"") if name.endswith(".gz") else b"")
+    assert run_module(migration_log_info.main, path=str(tmp_path / name))["migrations"] == []
 
 
 @given(st.lists(st.sampled_from([*(FIXTURES / "live_source.log").read_text().splitlines(), "", START, "x [instance:"])))

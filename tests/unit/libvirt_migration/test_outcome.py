@@ -220,14 +220,14 @@ def test_the_module_moves_once_and_foretells_it_in_check_mode(front_door):
     assert not again["changed"] and again["actions"] == [] and "diff" not in again
 
 
-def test_the_module_warns_of_what_stays_behind_in_check_mode_too(front_door):
-    nvram = ElementTree.fromstring("<nvram>/srv/web1.fd</nvram>")
+@pytest.mark.parametrize("check", [True, False])
+def test_the_module_warns_of_what_stays_behind(front_door, capsys, check):
+    nvram = ElementTree.fromstring(f"<nvram>/srv/web1-{check}.fd</nvram>")
     front_door.here.known["web1"].defined.find("os").append(nvram)
     off(front_door)
-    arguments = {"name": "web1", "destination": THERE, "mode": "offline"}
-    for check in (True, False):
-        [warning] = run_module(libvirt_migration.main, check=check, **arguments)["warnings"]
-        assert "/srv/web1.fd" in str(warning)
+    done = run_module(libvirt_migration.main, check=check, name="web1", destination=THERE, mode="offline")
+    # Where Ansible tells a warning depends on what ran before in this process.
+    assert f"/srv/web1-{check}.fd" in str(done.get("warnings")) + capsys.readouterr().err and done["changed"]
 
 
 def test_the_module_aborts_once_and_foretells_it_in_check_mode(front_door, begun):
