@@ -318,9 +318,7 @@ class Run:
     def _give_up(self) -> None:
         """Nothing is under way, so that what waits now waits for ever."""
         for move in self._dispatch.drop():
-            server = self._fleet.servers[move.server]
-            reasons = [each.reason for each in self._layout.obstacles(server, move.destination)]
-            self._note(self.left[move], f"it was not begun: {move.destination}: {'; '.join(reasons)}")
+            self._note(self.left[move], f"it was not begun: {self._dispatch.in_the_way(move)}")
         for step in list(self.left.values()):
             self._note(step, "it was not begun, since the step before it was not")
 

@@ -83,20 +83,27 @@ class Dispatch:
         return self._woken([*self._slot_keys(move), ("room", left), ("group", str(server.group))])
 
     def detour(self, possible: Callable[[Move], bool]) -> bool:
-        """Have a server go to a third host first, where moves wait for each other's room; False if none can.
+        """Have a server go to a third host first, where moves wait for each other; False if none can.
 
         It begins with the next ``take``. ``possible`` says whether a move can be made at all. Each server goes at most
         one such way: one that nothing is gained by moving would be sent about for ever.
         """
-        wanted = {key[1] for key, places in self._waiting.items() if key[0] == "room" and places}
+        wanted = {(*key, self._moves[place].destination) for key, places in self._waiting.items() for place in places}
         for move in sorted(self.waiting, key=self._size):
-            if move.source in wanted and move.server not in self._detoured:
+            source, group = move.source, self._layout.fleet.servers[move.server].group
+            frees = {("room", source, source), ("group", group, source)}
+            if wanted & frees and move.server not in self._detoured:
                 for host in sorted(self._third_hosts(move)):
-                    first = Move(move.server, move.source, host)
-                    if possible(first):
+                    first, onward = Move(move.server, source, host), Move(move.server, host, move.destination)
+                    if possible(first) and possible(onward):
                         self._redirect(move, first)
                         return True
         return False
+
+    def in_the_way(self, move: Move) -> str:
+        """What now speaks against a move that waits."""
+        obstacles = self._layout.obstacles(self._layout.fleet.servers[move.server], move.destination)
+        return f"{move.destination}: {'; '.join(each.reason for each in obstacles)}"
 
     def drop(self) -> list[Move]:
         """Give up all that wait."""
@@ -106,10 +113,15 @@ class Dispatch:
         return waiting
 
     def _third_hosts(self, move: Move) -> list[str]:
-        server = self._layout.fleet.servers[move.server]
-        safe = self._matrix.destinations(server, move.source).safe - {move.source, move.destination}
+        """Those that take it now, and from where nothing speaks against its way on that it has not met anyway."""
+        server, matrix = self._layout.fleet.servers[move.server], self._matrix
+        straight = set(matrix.obstacles(server, move.source, move.destination))
+        safe = matrix.destinations(server, move.source).safe - {move.source, move.destination}
         return [
-            host for host in safe if self._layout.has_room(server, host) and self._layout.keeps_groups(server, host)
+            host
+            for host in safe
+            if straight.issuperset(matrix.obstacles(server, host, move.destination))
+            and not self._layout.obstacles(server, host)
         ]
 
     def _redirect(self, move: Move, first: Move) -> None:

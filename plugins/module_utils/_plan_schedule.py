@@ -13,8 +13,9 @@ moment. Nobody can be faster than the lower bound ::
          sum of d(m) over the moves through a part / its slots         for each part, and for all moves together
          d(m)                                                          for each move )
 
-with b(m) the bytes that the move needs and d(m) its seconds when it has the whole way for itself. Room on hosts, which
-can make moves wait for each other, is left out, so that the bound stays below what is possible.
+with b(m) the bytes that the move needs and d(m) its seconds when it has the whole way for itself. Of a way that was
+learned to carry more than its bandwidth, b(m) is as much less. Room on hosts, which can make moves wait for each other,
+is left out, so that the bound stays below what is possible.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def lower_bound(travel: Travel, trips: Iterable[Trip]) -> float:
     for trip in trips:
         longest = max(longest, trip.seconds)
         for part in parts_of(fleet.hosts, trip.move):
-            sent[part] += trip.least
+            # Where more was learned to be carried than the hosts' bandwidths promise, the bytes need less of them.
+            sent[part] += trip.least / max(1.0, travel.factor(trip.move))
             busy[part] += trip.seconds
         busy["total",] += trip.seconds
     slots = {"out": limits.outgoing, "in": limits.incoming, "total": limits.total}
@@ -190,8 +192,10 @@ class _Clock:
             if not self._dispatch.waiting:
                 break
             if not self._dispatch.detour(self._possible):
-                reason = "it needs room that other moves free only after it, and no third host has room meanwhile"
-                refused += [Refusal(move, reason) for move in self._dispatch.drop()]
+                refused += [
+                    Refusal(move, f"{self._dispatch.in_the_way(move)}. No way by a third host helps")
+                    for move in self._dispatch.drop()
+                ]
                 break
             self._begin(self._dispatch.take())
         steps = tuple(sorted(self._steps, key=lambda step: (step.start_s, step.end_s, step.move.server)))

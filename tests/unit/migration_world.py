@@ -86,6 +86,9 @@ class World:
         assert {trip.move.source, trip.move.destination}.isdisjoint(self.down)
         stops = trip.mode == "cold" and server.running
         assert not stops or self.policy.cold, f"{server.id} is stopped"
+        here, there = (self.fleet.hosts[each].traits for each in (trip.move.source, trip.move.destination))
+        live = server.running and not stops
+        assert not live or here.hypervisor_version <= there.hypervisor_version, f"{server.id} goes to an older host"
         bytes_ = server.local_disk if trip.mode == "cold" else server.memory + server.local_disk
         self.copies[server.id] = Copy(trip, bytes_, size=bytes_)
         self.say(f"{self.way(trip.move)} {trip.mode} begins{', the server is stopped' if stops else ''}")
@@ -238,7 +241,7 @@ class Operator:
             self.start(begun)
 
     def detour(self) -> bool:
-        if not self.dispatch.waiting or not self.dispatch.detour(lambda _move: True):
+        if not self.dispatch.waiting or not self.dispatch.detour(lambda move: bool(trips_of(self.travel, [move])[0])):
             return False
         self.start(self.dispatch.take())
         return True

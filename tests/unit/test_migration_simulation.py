@@ -175,7 +175,8 @@ def test_whatever_happens_no_server_is_lost_stopped_or_crowded_and_it_ends(data)
         {"name": "hard", "policy": "anti-affinity", "max_server_per_host": most},
         {"name": "soft", "policy": "soft-anti-affinity"},
     ]
-    of = fleet([host(name, vcpus=64) for name in names], servers, groups)
+    versions = st.sampled_from(["10.0.0", "10.0.0", "10.1.0"])
+    of = fleet([host(name, vcpus=64, hypervisor_version=data.draw(versions)) for name in names], servers, groups)
     goal = data.draw(goals(of))
     events = [
         Event(at, what, names[index % len(names)] if what == "dies" else f"g{index}")

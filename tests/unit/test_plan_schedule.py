@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_model import Policy
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_goals import drain
+from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_learning import Defaults, Estimates, outcome_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_model import Limits, Move
 from ansible_collections.lifeboat.cloud.plugins.module_utils._plan_schedule import remaining, schedule
 from ansible_collections.lifeboat.cloud.tests.unit.plan_samples import GIB, GIGABIT, MIB, fleet, host, server, tools
@@ -24,6 +25,20 @@ FIXED = 1.2
 def timed(of, moves, **options):
     matrix, how = tools(of, **options)
     return schedule(matrix, how, [Move(*each) for each in moves])
+
+
+def carried(source, destination, share):
+    """Estimates that have learned what share of its bandwidth that way carries, and that others carry all of it."""
+    figures = {"bandwidth": 1.0, "carried_share": 1.0, "memory": 1.0, "dirty_rate": 0.0}
+    figures |= {"switch_s": 0.2, "downtime_s": 0.2, "total_s": 2.2}
+
+    def outcome(one, other, portion):
+        measured = {"transferred": 1.0, "copy_s": 1 / portion, "downtime_s": 0.2, "total_s": 1.2 + 1 / portion}
+        way = {"server": "other", "source": one, "destination": other, "mode": "pre-copy"}
+        return outcome_of({**way, "assumed": figures, "measured": measured})
+
+    whole = [outcome("cmp8", "cmp9", 1.0)] * 3
+    return Estimates([*whole, outcome(source, destination, share)], Defaults(0.2, 1.0, 10.0))
 
 
 def drained(of, hosts=("cmp1",), **options):
@@ -111,7 +126,66 @@ def test_a_swap_goes_by_way_of_a_third_host_or_is_refused():
     assert all(one.end_s <= next_.start_s for one, next_ in zip(seen.steps, seen.steps[1:], strict=False))
     refused = timed(fleet(2, guests), swap)
     assert not refused.steps and {each.move.server for each in refused.refused} == {"a", "b"}
-    assert "no third host" in refused.refused[0].reason
+    assert [each.reason for each in refused.refused] == [
+        f"{host}: needs {size} GiB of memory, which the host does not have free. No way by a third host helps"
+        for host, size in (("cmp2", 12), ("cmp1", 10))
+    ]
+
+
+SWAP = [("a", "cmp1", "cmp2"), ("b", "cmp2", "cmp1")]
+
+
+def test_a_third_host_is_one_from_where_the_server_can_go_on():
+    guests = [server("a", "cmp1", memory=12 * GIB), server("b", "cmp2", memory=10 * GIB)]
+    newer = [host("cmp3", hypervisor_version="10.1.0")]
+    for more in ([], [host("cmp4", hypervisor_version="10.0.0")]):
+        hosts = [host(name, hypervisor_version="10.0.0") for name in ("cmp1", "cmp2")]
+        seen = timed(fleet([*hosts, *newer, *more], guests), SWAP)
+        assert [step.move.destination for step in seen.steps] == (["cmp4", "cmp2", "cmp1"] if more else [])
+        assert len(seen.refused) == (0 if more else 2)
+
+
+def test_a_way_on_bears_the_risk_that_the_straight_way_has_and_no_other():
+    guests = [server("a", "cmp1", memory=12 * GIB), server("b", "cmp2", memory=10 * GIB)]
+    for version, arrived in (("11.0.0", ["cmp3", "cmp2", "cmp1"]), ("11.1.0", [])):
+        versions = {"cmp1": "10.0.0", "cmp2": "11.0.0", "cmp3": version}
+        of = fleet([host(name, libvirt_version=each) for name, each in versions.items()], guests)
+        assert [step.move.destination for step in timed(of, SWAP).steps] == arrived
+
+
+def test_a_server_goes_by_no_host_from_where_its_copy_would_not_end_or_to_which_it_has_failed():
+    large, busy = server("a", "cmp1", memory=12 * GIB), server("b", "cmp2", memory=10 * GIB, dirty_rate=40 * MIB)
+    slow = {"estimates": carried("cmp3", "cmp1", 0.1), "policy": Policy(auto_converge=False)}
+    for small, options in ((busy, slow), (busy | {"avoid": ["cmp3"]}, {})):
+        seen = timed(fleet(3, [large, small]), SWAP, **options)
+        # Though it is the smaller one.
+        assert [(step.move.server, step.move.destination) for step in seen.steps] == [
+            ("a", "cmp3"),
+            ("b", "cmp1"),
+            ("a", "cmp2"),
+        ]
+        off = timed(fleet([host("cmp1"), host("cmp2"), host("cmp3", memory=11 * GIB)], [large, small]), SWAP, **options)
+        assert not off.steps and {each.move.server for each in off.refused} == {"a", "b"}
+
+
+@pytest.mark.parametrize("hosts", [2, 3])
+def test_members_of_a_group_change_places_by_way_of_a_third_host_or_are_refused_for_it(hosts):
+    groups = [{"name": "db", "policy": "anti-affinity"}]
+    seen = timed(fleet(hosts, [server("a", "cmp1", group="db"), server("b", "cmp2", group="db")], groups), SWAP)
+    assert [(step.move.server, step.move.destination) for step in seen.steps] == (
+        [("a", "cmp3"), ("b", "cmp1"), ("a", "cmp2")] if hosts == 3 else []
+    )
+    against = "server group db has 1 there, and its policy anti-affinity allows 1 on a host"
+    expected = [] if hosts == 3 else [f"{each}: {against}. No way by a third host helps" for each in ("cmp2", "cmp1")]
+    assert [each.reason for each in seen.refused] == expected
+
+
+def test_members_of_an_affinity_group_are_refused_for_it():
+    groups = [{"name": "web", "policy": "affinity"}]
+    of = fleet(3, [server(name, "cmp1", group="web") for name in "ab"], groups)
+    seen = timed(of, [(name, "cmp1", "cmp2") for name in "ab"])
+    assert not seen.steps and {each.move.server for each in seen.refused} == {"a", "b"}
+    assert "cmp2: server group web has none there, and its policy affinity" in seen.refused[0].reason
 
 
 def test_a_server_is_not_sent_about_for_others_that_it_does_not_help():
@@ -146,6 +220,12 @@ def test_as_many_members_of_a_group_meet_on_the_way_as_it_allows(most, waits):
         step.move.server: step.start_s for step in timed(of, [("a", "cmp1", "cmp2"), ("b", "cmp2", "cmp3")]).steps
     }
     assert (starts["a"] > 0, starts["b"]) == (waits, 0)
+
+
+def test_what_is_carried_beyond_the_promise_lowers_the_lower_bound():
+    of = fleet(2, [server("web", "cmp1", memory=10 * SECOND)])
+    seen = timed(of, [("web", "cmp1", "cmp2")], estimates=carried("cmp1", "cmp2", 2.0))
+    assert (seen.makespan_s, seen.lower_bound_s) == pytest.approx((5 + FIXED, 5 + FIXED))
 
 
 def test_disks_of_a_host_are_sent_and_a_server_that_is_off_stands_still_for_nobody():
