@@ -84,7 +84,8 @@ class Reader:
 
     def nothing_else(self) -> None:
         if self._entry:
-            raise LifeboatError(self.thing, f"unknown {', '.join(sorted(self._entry))}", "known keys", _CORRECT)
+            unknown = ", ".join(sorted(map(str, self._entry)))
+            raise LifeboatError(self.thing, f"unknown {unknown}", "known keys", _CORRECT)
 
 
 def fleet_of(

@@ -123,6 +123,11 @@ class Server:
     def running(self) -> bool:
         return self.status not in NOT_RUNNING
 
+    @property
+    def stoppable(self) -> bool:
+        """Whether it may be stopped for its move: Nova moves one that stands still in its memory only live, or not."""
+        return self.status not in {"PAUSED", "SUSPENDED"}
+
     def stopped(self, reason: str) -> Server:
         """The same, to be stopped for its move."""
         return dataclasses.replace(self, movable="cold", reason=reason, needs=self.needs_anew or self.needs)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class Travel:
         self.limits = limits
         self._policy = policy
         self.estimates = estimates
-        self._chosen: dict[tuple[Guest, Path], Prediction] = {}
+        self._chosen: dict[tuple[Guest, Path, bool], Prediction] = {}
         widest = sorted((host.bandwidth for host in fleet.hosts.values()), reverse=True)
         self._widest = Path(widest[0])
 
@@ -71,12 +72,15 @@ class Travel:
             return Obstacle("server", Weight.BLOCKS, "its host is down, so that it can only be evacuated")
         if server.movable == "none":
             return Obstacle("server", Weight.BLOCKS, server.reason or "it is not to be moved")
-        if server.movable == "cold" and server.running and not self._policy.cold:
+        if server.movable == "cold" and server.running and not self._may_stop(server):
             reason = server.reason or "it cannot move while it runs"
-            return Obstacle("server", Weight.BLOCKS, f"{reason}, and the policy does not allow to stop it")
+            why = "the policy does not allow to stop it"
+            if not server.stoppable:
+                why = f"one that is {server.status} is not stopped for its move"
+            return Obstacle("server", Weight.BLOCKS, f"{reason}, and {why}")
         if server.movable == "live" and server.running:
             try:
-                self._choose(self._guest(server), self._widest)
+                self._choose(server, self._widest)
             except LifeboatError as error:
                 return Obstacle("server", Weight.BLOCKS, f"{error.found}. {error.remedy}")
         return None
@@ -91,7 +95,7 @@ class Travel:
             best = cold(self._guest(server), self._path_of(server, path), disk)
             fixed = cold_fixed
             return Trip(move, "cold", False, disk, best.total_s + fixed, fixed + self._reboot(server, path))
-        best = self._choose(self._guest(server), path)
+        best = self._choose(server, path)
         if best.mode == "cold":
             seconds = disk / path.bandwidth + path.reboot_s
             return Trip(move, "cold", False, disk, seconds + cold_fixed, cold_fixed + path.reboot_s)
@@ -152,8 +156,12 @@ class Travel:
         learned = self.estimates.guest(server)
         return Guest(learned.memory, learned.dirty_rate, server.working_set)
 
-    def _choose(self, guest: Guest, path: Path) -> Prediction:
-        key = guest, path
+    def _may_stop(self, server: Server) -> bool:
+        return self._policy.cold and server.stoppable
+
+    def _choose(self, server: Server, path: Path) -> Prediction:
+        guest, stops = self._guest(server), self._may_stop(server)
+        key = guest, path, stops
         if key not in self._chosen:
-            self._chosen[key] = choose(guest, path, self._policy)
+            self._chosen[key] = choose(guest, path, dataclasses.replace(self._policy, cold=stops))
         return self._chosen[key]

@@ -16,7 +16,7 @@ description:
     times and downtimes. It only plans, nothing is moved.
   - A server for which there is no place, or that must not move, is named with the reasons; it is never left silently.
   - A server that runs is stopped for its move only with O(policy.cold=true), where its copy would not end in time or no
-    host takes it while it runs, and nobody else loses a place by it.
+    host takes it while it runs, and nobody else loses a place by it. One that is paused or suspended never is.
   - Memory in use M, dirty rate D and bandwidth B give time and downtime by the model of pre-copy (Clark et al., NSDI
     2005). V(0) = M, V(i+1) = min(W, D * V(i) / B), total = sum of V / B + S, downtime = V(n) / B + S, with the
     working set W and S seconds of switching over.
@@ -289,6 +289,9 @@ def loaded(path: str) -> dict[str, t.Any]:
         expected = f"a dictionary of {', '.join(_PARTS)}"
         what = f"the keys {', '.join(map(str, found))}" if isinstance(found, dict) else type(found).__name__
         raise LifeboatError(thing, what, expected, "Correct the file.")
+    for part, entries in found.items():
+        if not isinstance(entries, list):
+            raise LifeboatError(f"{part} of {thing}", repr(entries), "a list", "Correct the file, or leave it out.")
     return found
 
 

@@ -93,6 +93,10 @@ def test_a_file_says_the_same_as_the_options(tmp_path, name, text):
         ("a.yml", "- 1", "found list"),
         ("a.json", '{"hosts": [], "severs": []}', "found the keys hosts, severs"),
         ("a.json", '{"servers": []}', "found the keys servers"),
+        ("a.yml", "hosts:", "a.yml: found None; expected a list"),
+        ("a.yml", "hosts: []\nservers:", "servers of file"),
+        ("a.json", '{"hosts": {"cmp1": {}}}', "found {'cmp1': {}}; expected a list"),
+        ("a.yml", "hosts: [{name: a, vcpus: 1, memory: 1, bandwidth: 1, 2: 3, x: 4}]", "host a: found unknown 2, x"),
     ],
 )
 def test_a_file_that_is_no_fleet_is_refused(tmp_path, name, text, words):
@@ -142,6 +146,19 @@ def test_a_policy_decides_whether_a_server_may_be_stopped():
     assert not run(goal="drain", drain=["cmp1"], **of)["steps"]
     (step,) = run(goal="drain", drain=["cmp1"], policy={"cold": True}, **of)["steps"]
     assert (step["mode"], step["stops_server"], step["downtime_s"]) == ("cold", True, Defaults().reboot_s)
+
+
+@pytest.mark.parametrize("status", ["PAUSED", "SUSPENDED"])
+def test_a_server_that_is_paused_is_not_stopped_for_its_move(status):
+    pinned = server("gpu", "cmp1", status=status, movable="cold", reason="it has a PCI device")
+    busy = server("busy", "cmp1", status=status, dirty_rate=1e9)
+    policy = {"cold": True, "auto_converge": False}
+    seen = run(goal="drain", drain=["cmp1"], policy=policy, **FLEET | {"servers": [pinned, busy]})
+    assert seen["steps"] == [] and staying(seen) == {"gpu", "busy"}
+    reasons = [each["reasons"][0]["obstacles"][0]["reason"] for each in seen["unplaced"]]
+    assert f"it has a PCI device, and one that is {status} is not stopped for its move" in reasons
+    wish = {"goal": "move", "moves": [{"server": "busy", "destination": "cmp2", "kind": "cold"}], "policy": policy}
+    assert staying(run(**wish, **FLEET | {"servers": [busy]})) == {"busy"}
 
 
 def test_a_measured_dirty_rate_decides_on_the_mode():
