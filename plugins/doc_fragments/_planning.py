@@ -76,7 +76,7 @@ options:
     type: dict
     suboptions:
       downtime_s:
-        description: Seconds that what is left may take to send at last.
+        description: Seconds that what is left may take to send at last. Switching over comes on top of them.
         type: float
         default: 0.5
       total_s:

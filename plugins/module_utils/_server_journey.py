@@ -115,6 +115,7 @@ class Journey:
         self._known = frozenset(known)
         self._due = time.monotonic() + GRACE_S
         self.receipt.actions.append(self.says)
+        self.receipt.timeline.append(State(0.0, "", self.server.status, self.server.task))
         # Asked for by a run that was killed before Nova had written a record.
         if self.server.task == TASKS[self.wanted.kind]:
             return

@@ -65,7 +65,7 @@ class Wanted:
 class State:
     """What a server and the record of its migration said ``at_s`` seconds after the request.
 
-    ``server`` is empty where only the record was looked at.
+    ``record`` is empty before the request, ``server`` where only the record was looked at.
     """
 
     at_s: float

@@ -38,8 +38,8 @@ options:
     default: {}
   downtime_limit:
     description:
-      - How many seconds a server may stand still for a live migration. More is a serious finding. Without it no
-        standing still is too long.
+      - How many seconds a server may stand still for a live migration. More, and more than the plan told for it, is a
+        serious finding. Without it no standing still is too long.
     type: float
   state:
     description: The page is there.
@@ -111,7 +111,7 @@ summary:
     serious: {description: Serious findings., type: int, sample: 0}
     harmless: {description: Harmless findings., type: int, sample: 1}
     bytes: {description: Bytes that were sent at least., type: int, sample: 10737418240}
-    elapsed_s: {description: From the first request to the last end., type: float, sample: 112.9}
+    elapsed_s: {description: From the first request of the run to the last end., type: float, sample: 112.9}
     predicted_s: {description: The plan's seconds., type: float, sample: 104.2}
     lower_bound_s: {description: The plan's lower bound., type: float, sample: 98.0}
     ratio: {description: Elapsed against predicted., type: float, sample: 1.083}

@@ -158,7 +158,8 @@ receipts:
     timeline:
       description:
         - Each state that was seen, C(at_s) seconds after C(began), with the status of the C(record) and, where the
-          server was looked at, its status C(server) and its C(task).
+          server was looked at, its status C(server) and its C(task). The first is that before the request, without a
+          record.
       type: list
       elements: dict
     phases:

@@ -203,7 +203,9 @@ seconds:
   type: float
   sample: 9.31
 timeline:
-  description: Each state that was seen, with the seconds since the request. It is looked every half second.
+  description:
+    - Each state that was seen, with the seconds since the request. It is looked every half second. The first is that
+      before the request, without a record.
   returned: success
   type: list
   elements: dict

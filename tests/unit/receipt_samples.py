@@ -96,9 +96,10 @@ def receipt(server: str = "web-1", at: float = 0.0, seconds: float = 14.0, plann
     return made | values
 
 
-def ended(status: str, record: str = "completed"):
-    """The states of a server that ends with this status."""
+def ended(status: str, record: str = "completed", before: str | None = None):
+    """The states of a server that ends with this status; without ``before`` it was under way when it was seen first."""
     states = [(0.1, "queued", "MIGRATING", "migrating"), (9.0, record, status, None)]
+    states = [(0.0, "", before, None), *states] if before else states
     return [dict(zip(("at_s", "record", "server", "task"), state, strict=True)) for state in states]
 
 
@@ -118,6 +119,12 @@ def failed(server: str, at: float, found: str, **values):
     """Of a migration that failed: the module tells nothing else then."""
     nothing = {"seconds": None, "transferred": {}, "timeline": [], "phases": [], "moved": False, "found": found}
     return receipt(server, at) | nothing | values
+
+
+def not_begun(server: str):
+    """Of one that waited for room till the end."""
+    nothing = {"began": None, "seconds": None, "transferred": {}, "timeline": [], "phases": []}
+    return receipt(server) | nothing | {"moved": False, "found": "it was not begun: cmp2: needs 4 GiB of memory"}
 
 
 def evacuated(server: str, at: float, predicted: float | None = None, seconds: float = 21.0, **values):

@@ -88,9 +88,11 @@ def test_what_went_well_has_no_finding(judged, one):
     assert (judged(one).verdict, judged(one).findings) == ("moved", ())
 
 
-def test_a_server_that_was_paused_must_end_paused(judged):
-    states = [{"at_s": 0.1, "record": "queued", "server": "PAUSED", "task": None}, *ended("ACTIVE")]
-    assert "PAUSED was expected" in judged(receipt(timeline=states)).findings[0].says
+@pytest.mark.parametrize(("before", "after"), [("PAUSED", "ACTIVE"), ("ACTIVE", "PAUSED")])
+def test_a_server_must_end_in_the_state_that_it_was_asked_for_in(judged, before, after):
+    (found,) = judged(receipt(timeline=ended(after, before=before))).findings
+    assert found.serious and found.says == f"the server ended {after}, {before} was expected"
+    assert not judged(receipt(timeline=ended(before, before=before))).findings
 
 
 def test_a_phase_that_failed_is_serious_though_the_server_arrived(judged):
@@ -122,6 +124,14 @@ def test_a_downtime_is_told_by_each_method_and_judged_by_what_a_client_saw(judge
     assert [each.seconds for each in judged(cold("a", 0), limit=0.5).case.downtimes] == [20.0]
     assert not judged(cold("a", 0), limit=0.5).findings
     assert not judged(cold("a", 0) | {"planned": step("a", mode="cold")}).case.downtimes
+
+
+def test_standing_still_as_long_as_was_planned_breaks_no_promise(judged):
+    """The plan takes a rest that is sent within what is allowed, and tells the switching over with it."""
+    planned = step("a", downtime_s=0.667)
+    for gap_s, said in ((0.667, []), (0.668, ["stood still for 0.668 s by client, 0.667 s are allowed"])):
+        seen = judged(receipt("a", planned=planned), seen_by_client(gap_s=gap_s), 0.5)
+        assert [each.says for each in seen.findings] == said
 
 
 def test_a_live_migration_that_booted_the_server_is_serious_and_a_cold_one_is_not(judged):
@@ -157,6 +167,19 @@ def test_the_summary_compares_with_the_plan(tmp_path):
     assert (seen["elapsed_s"], seen["ratio"], seen["bytes"]) == (31.5, 1.5, 2 * GIB)
     # 13.2 s were predicted for both.
     assert seen["prediction_error"] == pytest.approx((0.32 + 0.2) / 2)
+
+
+def test_the_time_of_all_is_that_of_what_the_run_began(tmp_path):
+    resumed, refused = receipt("a", at=-10_800, seconds=10_790.0), samples.not_begun("b")
+    samples.write(tmp_path, samples.run_of(resumed, receipt("c", at=5), refused, receipt("d", at=12), total_s=13.0))
+    seen = run(tmp_path)["summary"]
+    assert (seen["elapsed_s"], seen["ratio"]) == (21.0, pytest.approx(21 / 13, abs=0.001))
+    # Nothing but what was under way, and what was not begun.
+    samples.write(tmp_path, samples.run_of(resumed, refused))
+    assert run(tmp_path)["summary"]["elapsed_s"] is None
+    # Of old: neither when it was asked for, nor Nova's steps.
+    samples.write(tmp_path, samples.run_of(receipt("c"), receipt("d", began=None, phases=[])))
+    assert run(tmp_path)["summary"]["elapsed_s"] is None
 
 
 def test_where_nothing_was_predicted_nothing_is_compared(tmp_path):

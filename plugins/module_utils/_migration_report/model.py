@@ -27,7 +27,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What Nova said of the migration and of the server, ``at_s`` seconds after the request."""
+    """What Nova said of the migration and of the server, ``at_s`` seconds after the request.
+
+    ``record`` is empty before the request, ``server`` where only the record was looked at.
+    """
 
     at_s: float
     record: str
@@ -82,10 +85,11 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All receipts of a run, and the names of the servers that no place was found for."""
+    """All receipts of a run that ``began`` then, None if nobody tells, and the names of servers without a place."""
 
     name: str
     goal: str
+    began: float | None
     forecast: Forecast
     stayed: tuple[str, ...]
     receipts: tuple[Receipt, ...]

@@ -54,10 +54,17 @@ def _run(name: str, place: str, value: object) -> Run:
     return Run(
         name=name,
         goal=fields.take("goal", as_text),
+        began=fields.take_if_there("began", _as_named),
         forecast=fields.take("plan", _forecast),
         stayed=fields.take("stayed", as_texts),
         receipts=fields.take_each("receipts", _receipt),
     )
+
+
+def _as_named(place: str, value: object) -> float:
+    """A moment as files are named by it, without colons."""
+    day, _t, time = as_text(place, value).partition("T")
+    return as_moment(place, f"{day}T{time.replace('-', ':')}")
 
 
 def _forecast(place: str, value: object) -> Forecast:

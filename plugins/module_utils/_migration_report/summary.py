@@ -27,8 +27,8 @@ if t.TYPE_CHECKING:
 class Summary:
     """How many migrations ended how, and how that compares with the plan; None is what is not known.
 
-    ``bytes`` are at least so many. ``elapsed_s`` is from the first request to the last end, ``ratio`` that against
-    ``predicted_s``, ``prediction_error`` the median error of the predicted seconds as a share of the measured ones.
+    ``bytes`` are at least so many. ``elapsed_s`` is from the first request of the run to the last end, ``ratio`` that
+    against ``predicted_s``, ``prediction_error`` the median error of the predicted seconds as a share of the measured.
     """
 
     moved: int
@@ -79,13 +79,14 @@ def summary_of(run: Run, judged: Sequence[Judged]) -> Summary:
 
 
 def elapsed_s(run: Run) -> float | None:
-    """From the first request to the last end; None when a beginning is not known."""
-    begins = [each.begins for each in run.receipts]
-    known = [begin for begin in begins if begin is not None]
-    if not known or len(known) < len(begins):
+    """From the first request to the last end of what the run began itself; None when a beginning is not known."""
+    if any(each.begins is None and each.seconds is not None for each in run.receipts):
         return None
-    ends = [begin + (each.seconds or 0.0) for begin, each in zip(known, run.receipts, strict=True)]
-    return max(ends) - min(known)
+    known = [(each.begins, each.seconds or 0.0) for each in run.receipts if each.begins is not None]
+    # What was under way before the run is not in its plan.
+    own = [(begins, seconds) for begins, seconds in known if run.began is None or begins >= run.began]
+    ends = [begins + seconds for begins, seconds in own]
+    return max(ends) - min(begins for begins, _seconds in own) if own else None
 
 
 def _error(judged: Sequence[Judged]) -> float | None:

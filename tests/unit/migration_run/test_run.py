@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _migration_run, _server_journey
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.judging import judge
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.reading import read_run
 from ansible_collections.lifeboat.cloud.plugins.modules import migration_plan
 from ansible_collections.lifeboat.cloud.tests.unit import moving_nova
 from ansible_collections.lifeboat.cloud.tests.unit.migration_run_samples import (
@@ -45,6 +48,18 @@ def test_a_plan_is_foretold_and_carried_out_and_the_second_run_does_nothing(nova
     again = run(plan["steps"], limits=options["limits"])
     assert again["finished"] and not again["changed"] and again["receipts"] == [] and requests(nova) == {}
     assert (tmp_path / "run.jsonl").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(("ends", "findings"), [("PAUSED", 0), ("ACTIVE", 1)])
+def test_a_receipt_tells_how_the_server_was_before(nova, run, tmp_path, ends, findings):
+    nova.moving.servers["web-1"].status = "PAUSED"
+    nova.moving.script["live"] = [*moving_nova.LIVE[:3], ("completed", ends, None, True)]
+    (receipt,) = run([step("web-1")])["receipts"]
+    assert receipt["timeline"][0] == {"at_s": 0.0, "record": "", "server": "PAUSED", "task": None}
+    document = {"goal": "move", "plan": {}, "stayed": [], "receipts": [receipt]}
+    (tmp_path / "run.json").write_text(json.dumps(document), encoding="utf-8")
+    (judged,) = judge(read_run(tmp_path / "run.json"), {}, None)
+    assert sum("PAUSED was expected" in each.says for each in judged.findings) == findings
 
 
 @pytest.mark.parametrize(
