@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ansible.module_utils.basic import AnsibleModule
 
@@ -21,6 +21,13 @@ def refuse_given(module: AnsibleModule, names: Iterable[str], beside: str) -> No
     given = [name for name in names if module.params[name] != module.argument_spec[name].get("default")]
     if given:
         raise LifeboatError(beside, f"{', '.join(given)} with it", "none of them", f"Leave {' and '.join(given)} out.")
+
+
+def refuse_no_time(options: Mapping[str, float]) -> None:
+    """LifeboatError for a bound, by the name of its option, that would have passed before anything is looked at."""
+    for name, value in options.items():
+        if not value > 0:
+            raise LifeboatError(name, f"{value:g}", "more than 0", "Correct the option, or leave it out.")
 
 
 def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, t.Any]]) -> t.NoReturn:

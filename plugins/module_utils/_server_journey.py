@@ -39,6 +39,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import
     began_in,
     can_be_ended,
     gone,
+    gone_on_with,
     refuse_end,
     refuse_other,
 )
@@ -78,7 +79,7 @@ class Journey:
     def __init__(self, compute: Service, server: Server, wanted: Wanted, closely: bool = True) -> None:
         self.server = server
         self.wanted = wanted
-        self.receipt = Receipt(time.monotonic(), server.host, wanted.host)
+        self.receipt = Receipt(time.monotonic(), server.host, wanted.host, found_on=server.host)
         self.ended = False
         self.error: Exception | None = None
         self._compute = compute
@@ -133,7 +134,7 @@ class Journey:
 
     def go_on(self, record: Record) -> None:
         """Watch a migration that is under way, or that waits to be confirmed."""
-        self.receipt.actions.append(f"go on with the {record.kind} migration of {self.server} from {record.source}")
+        self.receipt.actions.append(gone_on_with(str(self.server), record.kind, record.source))
         self._follow(record)
 
     def end_now(self, record: Record | None, known: Iterable[int]) -> None:
@@ -170,7 +171,7 @@ class Journey:
         seen.transferred = dict(notes["transferred"])
         # What was done then has been told then.
         seen.actions.clear()
-        if seen.record and seen.record.settled and not seen.record.failed:
+        if seen.record and seen.record.ended and not seen.record.failed:
             self._took_s = seen.record.seconds
         self._due = seen.began + notes["due_s"]
         self._measure = notes["measure"]
@@ -223,8 +224,11 @@ class Journey:
         if self.wanted.state in MEASURES and not self.server.task:
             self._end()
             return
+        # What was taken without an answer shows by what Nova does; until then the failure may be an earlier one's.
+        if self.server.task:
+            self._doubt = ""
         failure = failure_in(events_of(self._compute, self.server, ACTIONS[self.wanted.kind]))
-        if failure and not self.server.task:
+        if failure and not self.server.task and not self._doubt:
             raise self._failed(f"no migration: {failure}")
         if time.monotonic() >= self._due:
             raise self._failed(f"no record of a migration after {GRACE_S:.0f} s{self._doubt}")
@@ -288,7 +292,8 @@ class Journey:
             self.receipt.warnings.append(
                 f"Nova's record of migration {record.id} says {record.status}, yet {server} has arrived."
             )
-        if record.status != "reverted" and not wanted.fulfilled_by(server.host):
+        went_back = record.status == "reverted" and wanted.after_cold == "revert"
+        if not went_back and not wanted.fulfilled_by(server.host):
             raise self._failed(f"host {server.host} after a migration that is {record.status}")
         self._end()
 

@@ -23,6 +23,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import
     MEASURES,
     TASKS,
     WAITS,
+    has_come_back,
     in_progress,
     refuse,
     refuse_end,
@@ -62,6 +63,9 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
     elif record is not None:
         refuse_other(server, record, wanted)
         journey.go_on(record)
+    elif has_come_back(server, records, wanted):
+        journey.receipt.record, journey.receipt.destination = records[0], None
+        return server, journey.receipt
     elif wanted.fulfilled_by(server.host):
         journey.receipt.destination = None
         return server, journey.receipt

@@ -76,11 +76,15 @@ class State:
 
 @dataclass(slots=True)
 class Receipt:
-    """What has been done and seen; ``transferred`` in bytes, as Nova said last; ``began`` on the monotonic clock."""
+    """What has been done and seen; ``transferred`` in bytes, as Nova said last; ``began`` on the monotonic clock.
+
+    ``found_on`` is where the server was before anything was done: of a cold migration that waits, its destination.
+    """
 
     began: float
     source: str = ""
     destination: str | None = None
+    found_on: str = ""
     actions: list[str] = field(default_factory=list)
     record: Record | None = None
     warnings: list[str] = field(default_factory=list)
@@ -97,8 +101,7 @@ class Receipt:
     @property
     def began_at(self) -> str:
         """When it was asked for, in UTC."""
-        moment = datetime.now(UTC) - timedelta(seconds=time.monotonic() - self.began)
-        return moment.isoformat(timespec="milliseconds")
+        return in_utc(self.began)
 
     @property
     def unchanged_s(self) -> float:
@@ -109,6 +112,17 @@ class Receipt:
 def announced(server: str, kind: str, source: str, destination: str) -> str:
     """A migration, before it is asked for."""
     return f"migrate {server} {kind} from {source} to {destination}"
+
+
+def gone_on_with(server: str, kind: str, source: str) -> str:
+    """One that is under way, before it is watched."""
+    return f"go on with the {kind} migration of {server} from {source}"
+
+
+def in_utc(began: float) -> str:
+    """A moment on the monotonic clock in ISO 8601, the reverse of ``began_in``."""
+    moment = datetime.now(UTC) - timedelta(seconds=time.monotonic() - began)
+    return moment.isoformat(timespec="milliseconds")
 
 
 def began_in(text: str) -> float:
@@ -133,6 +147,15 @@ def in_progress(server: Server, records: Sequence[Record]) -> Record | None:
     if records[0].ended and server.status != WAITS and server.task != TASKS[records[0].kind]:
         return None
     return records[0]
+
+
+def has_come_back(server: Server, records: Sequence[Record], wanted: Wanted) -> bool:
+    """Whether a server's latest migration, the first of its records, is one that was reverted, as it is wanted."""
+    if not records or (wanted.kind, wanted.after_cold) != ("cold", "revert"):
+        return False
+    latest = records[0]
+    there = latest.destination is not None and wanted.fulfilled_by(latest.destination)
+    return (latest.kind, latest.status, latest.source) == ("cold", "reverted", server.host) and there
 
 
 def refuse_other(server: Server, record: Record, wanted: Wanted) -> None:

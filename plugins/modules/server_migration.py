@@ -75,6 +75,8 @@ options:
     description:
       - What becomes of a cold migration that has arrived. V(leave) leaves both copies for a later V(confirm) or
         V(revert).
+      - With V(revert) nothing is changed where the server's latest migration is a cold one to that host that was
+        reverted. To try it once more, migrate it with V(leave) first.
     type: str
     choices: [confirm, revert, leave]
     default: confirm
@@ -263,7 +265,7 @@ import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_given, run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_given, refuse_no_time, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
     OPENSTACK_RULES,
@@ -294,6 +296,7 @@ OF_MIGRATED = ("host", "away_from", "kind", "storage", "after_cold", "on_timeout
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    refuse_no_time({"migration_timeout": params["migration_timeout"]})
     if params["state"] != "migrated":
         refuse_given(module, OF_MIGRATED, f"state={params['state']}")
     wanted = Wanted(
@@ -311,11 +314,20 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         server, receipt = converge(cloud.compute, wanted, dry_run=module.check_mode)
     for warning in receipt.warnings:
         module.warn(warning)
-    return result_of(server, receipt, moves=params["state"] != "aborted")
+    return result_of(server, receipt, foretold(wanted, receipt) if module.check_mode else server.host)
 
 
-def result_of(server: Server, receipt: Receipt, moves: bool) -> dict[str, t.Any]:
-    """What the module returns; ``moves``: whether what was done brings the server elsewhere."""
+def foretold(wanted: Wanted, receipt: Receipt) -> str | None:
+    """Where the server would be; None while Nova has not chosen."""
+    if not receipt.actions:
+        return receipt.found_on
+    kind = receipt.record.kind if receipt.record else wanted.kind
+    goes_back = wanted.state == "aborted" or (kind == "cold" and wanted.after_cold == "revert")
+    return receipt.source if goes_back else receipt.destination
+
+
+def result_of(server: Server, receipt: Receipt, host: str | None) -> dict[str, t.Any]:
+    """What the module returns; ``host`` is where the server is, or would be."""
     shown = {name: getattr(server, name) for name in ("id", "name", "host", "status", "launched_at")}
     record = receipt.record
     return {
@@ -330,8 +342,8 @@ def result_of(server: Server, receipt: Receipt, moves: bool) -> dict[str, t.Any]
         "phases": [dataclasses.asdict(event) for event in receipt.phases],
         "transferred": receipt.transferred,
         "diff": {
-            "before": {"host": receipt.source},
-            "after": {"host": receipt.destination if receipt.actions and moves else receipt.source},
+            "before": {"host": receipt.found_on},
+            "after": {"host": host},
         },
     }
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _server_journey
 from ansible_collections.lifeboat.cloud.tests.unit import moving_nova
 from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import UUID
 from ansible_collections.lifeboat.cloud.tests.unit.server_migration_samples import run
@@ -23,6 +25,30 @@ def test_one_that_fails_leaves_the_server_and_tells_why(nova):
 def test_one_without_a_record_tells_why(nova):
     nova.moving.script["live"] = None
     assert "no migration: live_migrate_instance: No valid host" in run(nova, host="cmp2")["found"]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_request_without_an_answer_is_not_judged_by_an_earlier_failure(nova, monkeypatch, taken):
+    """Nova takes it later than the first look comes, or never."""
+    monkeypatch.setattr(_server_journey, "GRACE_S", 20.0 if taken else 0.1)
+    moving, answer, looks = nova.moving, nova.moving.answer, itertools.count()
+    script, moving.script["live"] = moving.script["live"], None
+    run(nova, host="cmp2")
+
+    def late(call, rest):
+        if call.method == "POST":
+            return 504, {}
+        if rest[0] == "servers" and next(looks) == 10 and taken:
+            moving.script["live"] = script
+            moving.act(moving.servers[UUID], {"os-migrateLive": {"host": "cmp2", "block_migration": "auto"}})
+        return answer(call, rest)
+
+    moving.answer = late
+    done = run(nova, host="cmp2")
+    if taken:
+        assert done["server"]["host"] == "cmp2"
+    else:
+        assert "no record of a migration after 0 s, and" in done["found"] and "status 504" in done["found"]
 
 
 NO_HOST = ("conductor_live_migrate_instance", "No valid host was found. ")

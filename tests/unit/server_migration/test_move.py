@@ -78,6 +78,39 @@ def test_a_cold_migration_that_waits_is_gone_on_with(nova, after):
     assert (did["source"], did["destination"]) == ("cmp1", "cmp2")
 
 
+def test_one_that_was_reverted_is_not_moved_and_reverted_again(nova):
+    for wish in ({"host": "cmp2"}, {"away_from": "cmp1"}):
+        reverts = {"kind": "cold", "after_cold": "revert", **wish}
+        assert run(nova, kind="cold", after_cold="leave", **wish)["changed"]
+        assert run(nova, **reverts)["changed"]
+        for check in (True, False):
+            again = run(nova, check, **reverts)
+            assert not again["changed"] and again["migration"]["status"] == "reverted" and requests(nova) == []
+    assert run(nova, host="cmp2")["server"]["host"] == "cmp2"
+    assert run(nova, host="cmp1", kind="cold", after_cold="revert")["changed"]
+
+
+@pytest.mark.parametrize("after", ["confirm", "leave"])
+def test_one_that_somebody_else_reverts_has_not_moved(nova, after):
+    run(nova, host="cmp2", kind="cold", after_cold="leave")
+    server = nova.moving.servers[UUID]
+    server.steps = [*moving_nova.REVERT, ("reverted", "ACTIVE", None, False)]
+    nova.moving.step(server)
+    done = run(nova, host="cmp2", kind="cold", after_cold=after)
+    assert done["failed"] and done["found"] == "host cmp1 after a migration that is reverted" and requests(nova) == []
+
+
+def test_the_difference_is_where_the_server_was_and_is(nova):
+    def seen(after, check):
+        diff = run(nova, check, host="cmp2", kind="cold", after_cold=after)["diff"]
+        return diff["before"]["host"], diff["after"]["host"]
+
+    # Moved and reverted at once; left to wait, reverted, moved once more, and confirmed.
+    ways = [("revert", "cmp1", "cmp1"), ("leave", "cmp1", "cmp2"), ("revert", "cmp2", "cmp1")]
+    for after, before, host in [*ways, ways[1], ("confirm", "cmp2", "cmp2")]:
+        assert [seen(after, check) for check in (True, False)] == [(before, host)] * 2
+
+
 def test_a_live_migration_that_is_under_way_is_watched_and_not_begun_again(nova):
     server = nova.moving.servers[UUID]
     nova.moving.begin(server, "live", "cmp2")

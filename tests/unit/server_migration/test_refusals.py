@@ -40,6 +40,8 @@ def test_to_be_migrated_it_needs_to_know_where(nova):
         ({}, {"host": "cmp3"}, "disabled and up"),
         ({}, {"host": "cmp4"}, "enabled and down"),
         ({}, {"host": "cmp9"}, "runs on cmp1, cmp2, cmp3, cmp4"),
+        ({}, {"host": "cmp2", "migration_timeout": -1}, "-1"),
+        ({}, {"host": "cmp2", "migration_timeout": 0}, "0"),
         ({}, {"host": "cmp1", "away_from": "cmp1"}, "both as host and as away_from"),
         ({}, {"host": "cmp2", "server": "web"}, "no server of that name"),
         ({}, {"host": "cmp2", "server": UUID.replace("1", "2")}, "no server of that UUID"),
