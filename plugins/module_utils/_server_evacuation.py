@@ -25,7 +25,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import Life
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_reasons import failure_in
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_records import Record, read_records
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import act, asked_again, no_answer
-from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import abandoned
+from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import abandoned, began_in, in_utc
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
     MICROVERSION,
     events_of,
@@ -62,11 +62,20 @@ class Wanted:
 
 @dataclass(slots=True)
 class Receipt:
-    """What has been done."""
+    """What has been done; ``known`` are the numbers of earlier records, ``doubt`` is why it may not have been taken."""
 
     actions: list[str] = field(default_factory=list)
     record: Record | None = None
     began: float = field(default_factory=time.monotonic)
+    known: frozenset[int] = frozenset()
+    doubt: str = ""
+
+    @property
+    def began_at(self) -> str | None:
+        """When it was asked for, in UTC; None of a server that had left its host without a record."""
+        if self.actions:
+            return in_utc(self.began)
+        return in_utc(began_in(self.record.created_at)) if self.record else None
 
     @property
     def seconds(self) -> float:
@@ -94,10 +103,13 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
         receipt.actions.append(f"rebuild {server} of the dead host {wanted.away_from} on {where}")
     else:
         receipt.actions.append(f"go on with the evacuation of {server} from {wanted.away_from}")
+        receipt.began = began_in(record.created_at)
     if dry_run:
         return server, receipt
-    doubt = _ask(compute, server, wanted) if record is None else ""
-    return _watch(compute, server, wanted, receipt, doubt), receipt
+    if record is None:
+        receipt.began, receipt.known = time.monotonic(), frozenset(each.id for each in records)
+        receipt.doubt = _ask(compute, server, wanted)
+    return _watch(compute, server, wanted, receipt), receipt
 
 
 def _ask(compute: Service, server: Server, wanted: Wanted) -> str:
@@ -142,19 +154,22 @@ def _refuse(compute: Service, server: Server, wanted: Wanted, *, proven: bool) -
         require_destination(services, wanted.host)
 
 
-def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt, doubt: str) -> Server:
+def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -> Server:
     """Until the server is on its new host as it was before, running or stopped."""
     end = time.monotonic() + wanted.timeout_s
     busy_until = time.monotonic() + _GRACE_S
     while True:
         server = asked_again(lambda: read_server(compute, before.id), _GRACE_S, _PAUSE_S)
         records = asked_again(lambda: _records_of(compute, before), _GRACE_S, _PAUSE_S)
-        receipt.record = records[0] if records else None
+        receipt.record = next((each for each in records if each.id not in receipt.known), None)
         status = receipt.record.status if receipt.record else "not recorded"
         if server.host != wanted.away_from and not server.task and server.status in ("ACTIVE", "SHUTOFF"):
             return server
         failed = receipt.record is not None and receipt.record.failed
-        said = "" if server.task else failure_in(events_of(compute, server, "evacuate"))
+        # What was taken without an answer shows by what Nova does; until then the failure may be an earlier one's.
+        if server.task or receipt.record:
+            receipt.doubt = ""
+        said = "" if server.task or receipt.doubt else failure_in(events_of(compute, server, "evacuate"))
         if said or (failed and not server.task):
             found = f"an evacuation that is {status}: {said or 'no reason'}"
             remedy = f"It is {server.status} on {server.host}. Read the logs of nova-scheduler and nova-compute."
@@ -162,7 +177,7 @@ def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt, d
         if server.task:
             busy_until = time.monotonic() + _GRACE_S
         if time.monotonic() >= busy_until:
-            found = f"Nova doing nothing with it for {_GRACE_S:.0f} s, evacuation {status}{doubt}"
+            found = f"Nova doing nothing with it for {_GRACE_S:.0f} s, evacuation {status}{receipt.doubt}"
             remedy = "Read the logs of nova-conductor and nova-compute, and run it again."
             raise LifeboatError(str(server), found, "a server on another host", remedy)
         if time.monotonic() >= end:

@@ -125,6 +125,12 @@ migration:
   returned: success
   type: dict
   sample: {id: 61, kind: evacuation, status: done, source: cmp1, destination: cmp2}
+began:
+  description:
+    - When it was asked for, in UTC; of a server that had been rebuilt before by Nova's record, none without one.
+  returned: success
+  type: str
+  sample: "2026-11-22T13:42:05.417+00:00"
 seconds:
   description: From the request to the end, in seconds; of a server that had been rebuilt before by Nova's record.
   returned: success
@@ -136,7 +142,7 @@ import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
     OPENSTACK_RULES,
@@ -158,6 +164,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    refuse_no_time({"evacuation_timeout": params["evacuation_timeout"]})
     wanted = Wanted(
         server=params["server"],
         away_from=params["away_from"],
@@ -173,6 +180,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         "actions": receipt.actions,
         "server": {name: getattr(server, name) for name in ("id", "name", "host", "status")},
         "migration": dataclasses.asdict(receipt.record) if receipt.record else {},
+        "began": receipt.began_at,
         "seconds": receipt.seconds,
         "diff": {
             "before": {"host": params["away_from"] if receipt.actions else server.host},

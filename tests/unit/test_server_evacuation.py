@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import itertools
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _server_evacuation
 from ansible_collections.lifeboat.cloud.plugins.modules import server_evacuation
@@ -93,6 +96,54 @@ def test_one_that_fails_tells_why(nova):
     assert done["failed"] and "failed: live_migrate_instance: No valid host" in done["found"]
 
 
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_request_without_an_answer_is_not_judged_by_an_earlier_failure(nova, monkeypatch, taken, recorded):
+    """Nova takes it later than the first look comes, or never."""
+    monkeypatch.setattr(_server_evacuation, "_GRACE_S", 20.0 if taken else 0.1)
+    moving, answer, looks = nova.moving, nova.moving.answer, itertools.count()
+    script = moving.script | {"evacuation": moving_nova.EVACUATE}
+    moving.script |= {"evacuation": moving_nova.EVACUATE_FAILS, "live": None}
+    run(nova)
+    if not recorded:
+        moving.records.clear()
+
+    def late(call, rest):
+        if call.method == "POST":
+            return 504, {}
+        if rest[0] == "servers" and next(looks) == 10 and taken:
+            moving.script = script
+            moving.act(moving.servers[UUID], {"evacuate": {}})
+        return answer(call, rest)
+
+    moving.answer = late
+    done = run(nova)
+    if taken:
+        assert done["server"]["host"] == "cmp2" and done["migration"]["status"] == "done"
+    else:
+        assert "evacuation not recorded, and" in done["found"] and "status 504" in done["found"]
+
+
+def test_it_began_when_nova_was_asked_for_it(nova):
+    before = datetime.now(UTC)
+    did = run(nova)
+    assert before <= datetime.fromisoformat(did["began"]) + timedelta(milliseconds=1) <= datetime.now(UTC)
+    created = (datetime.now(UTC) - timedelta(seconds=90)).replace(microsecond=0)
+    again = run(nova)
+    nova.moving.records[0]["created_at"] = created.replace(tzinfo=None).isoformat()
+    assert not again["changed"]
+    # Of what had begun before by Nova's record, whether it goes on or has ended.
+    assert datetime.fromisoformat(run(nova)["began"]) == pytest.approx(created, abs=timedelta(milliseconds=2))
+    server = nova.moving.servers[UUID]
+    server.host, server.steps = "cmp1", [*moving_nova.EVACUATE]
+    server.task, server.record["status"] = "rebuilding", "accepted"
+    went_on = run(nova)
+    assert datetime.fromisoformat(went_on["began"]) == pytest.approx(created, abs=timedelta(seconds=2))
+    assert went_on["actions"] and 90 <= went_on["seconds"] < 150
+    nova.moving.records.clear()
+    assert run(nova)["began"] is None
+
+
 def test_one_that_takes_too_long_tells_what_was_seen(nova):
     nova.moving.script["evacuation"] = moving_nova.EVACUATE[:1] * 1000
     assert "task rebuilding, evacuation accepted" in run(nova, evacuation_timeout=0.05)["found"]
@@ -103,6 +154,7 @@ def test_one_that_takes_too_long_tells_what_was_seen(nova):
     [
         ({"status": "PAUSED"}, {}, "status PAUSED"),
         ({"task": "migrating"}, {}, "busy with migrating"),
+        ({}, {"evacuation_timeout": 0}, "0"),
         ({}, {"host": "cmp3"}, "disabled and up"),
         ({}, {"host": "cmp1"}, "both as host and as away_from"),
     ],
