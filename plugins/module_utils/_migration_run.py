@@ -39,6 +39,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._server_move import
     announced,
     began_in,
     gone,
+    gone_on_with,
     in_progress,
     refuse,
     refuse_other,
@@ -137,12 +138,19 @@ class Run:
         return self._actions + [each for journey in self._journeys.values() for each in _told(journey)]
 
     def foretold(self) -> list[str]:
-        """What would be asked of Nova."""
-        return [
-            announced(str(step), step.kind, move.source, move.destination)
-            for move, step in self.left.items()
-            if move not in self._going
-        ]
+        """What would be asked of Nova, and what would be gone on with."""
+        said = []
+        for move, step in self.left.items():
+            record = self._going.get(move)
+            if record is None:
+                said.append(announced(str(step), step.kind, move.source, move.destination))
+                continue
+            # An earlier call has told of what it has seen.
+            if not step.notes:
+                said.append(gone_on_with(str(step), step.kind, move.source))
+            if step.kind == "cold" and step.own and not record.settled:
+                said.append(f"{step}: confirm it")
+        return said
 
     def go(self, slice_s: float | None, stopped: Callable[[], bool]) -> None:
         """Until all steps have ended, or ``slice_s`` have passed, or ``stopped``; then nothing begins any more.

@@ -63,11 +63,11 @@ options:
     type: dict
     suboptions:
       times:
-        description: So many times what was planned.
+        description: So many times what was planned. With 0 it is O(patience.least).
         type: float
         default: 5.0
       least:
-        description: So many seconds in any case.
+        description: So many seconds in any case, more than 0.
         type: float
         default: 300.0
   on_timeout:
@@ -205,7 +205,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_adoption
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_receipts import ReceiptFile
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_run import Rules, Run
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_steps import steps_of
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
     OPENSTACK_RULES,
@@ -238,6 +238,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     if params["slice"] is not None and params["slice"] <= 0:
         raise LifeboatError("slice", f"{params['slice']:g} s", "more than 0", "Leave it out to wait for all steps.")
+    refuse_no_time({"patience.least": params["patience"]["least"]})
+    if params["patience"]["times"] < 0:
+        found, remedy = f"{params['patience']['times']:g}", "Correct the option, or leave it out."
+        raise LifeboatError("patience.times", found, "0 or more", remedy)
     if params["adopt"] and params["steps"] is not None:
         raise LifeboatError("steps", "steps to make with adopt", "one of both", "Adopt, plan, then make the steps.")
     planning = planning_of(params, module.warn)
@@ -267,7 +271,8 @@ def adopt(module: AnsibleModule, planning: Planning, rules: Rules) -> dict[str, 
             receipts = still_owed(run.receipts, steps, directory)
             for receipt in receipts:
                 file.add(receipt)
-        return result_of(run, run.actions, signals.seen()) | {"receipts": receipts, "steps": []}
+        actions = run.foretold() if module.check_mode else run.actions
+        return result_of(run, actions, signals.seen()) | {"receipts": receipts, "steps": []}
 
 
 def _forget(_entry: dict[str, t.Any]) -> None:

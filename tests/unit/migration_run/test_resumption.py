@@ -10,6 +10,7 @@ import json
 import os
 import signal
 from collections import Counter
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -135,8 +136,45 @@ def test_check_mode_adopts_nothing(nova, run, killed, tmp_path):
     killed([step("web-1"), step("web-2", mode="cold")], 3)
     before = lines(tmp_path)
     would = run(check=True, file="second")
-    assert not would["changed"] and would["receipts"] == [] and not would["finished"] and lines(tmp_path) == before
+    assert would["receipts"] == [] and not would["finished"] and lines(tmp_path) == before
+    assert would["actions"] == ["server web-2: confirm it"] and requests(nova) == {}
     assert run(check=True, receipts=str(tmp_path / "none" / "run.jsonl"))["finished"]
+
+
+def test_check_mode_says_what_would_be_gone_on_with(nova, run):
+    for server, kind in (("web-1", "live"), ("web-2", "cold")):
+        nova.moving.begin(nova.moving.servers[server], kind, "cmp2")
+    steps = [step("web-1"), step("web-2", mode="cold")]
+    would, did = (run(steps, check=check) for check in (True, False))
+    assert sorted(would["actions"]) == sorted(did["actions"]) and len(did["actions"]) == 3 and would["changed"]
+    again = run(steps, check=True)
+    assert not again["changed"] and again["actions"] == []
+
+
+def test_one_that_an_operator_has_reverted_has_not_moved(nova, run, killed, tmp_path):
+    """As the documentation has it: the run is killed while a cold migration waits."""
+    killed([step("web-1", mode="cold")], 4)
+    server = nova.moving.servers["web-1"]
+    assert server.status == "VERIFY_RESIZE"
+    nova.moving.act(server, {"revertResize": None})
+    for _look in range(5):
+        nova.moving.list_once_more()
+    (receipt,) = run(file="second")["receipts"]
+    assert server.host == "cmp1" and not receipt["moved"] and kept(tmp_path) == [receipt]
+    assert receipt["found"] == "host cmp1 after a migration that is reverted"
+
+
+def test_one_that_waited_while_nobody_looked_took_as_long_as_nova_says(nova, run, killed, clock):
+    killed([step("web-1", mode="cold")], 1)
+    for _look in range(5):
+        nova.moving.list_once_more()
+    record = nova.moving.servers["web-1"].record
+    assert record["status"] == "finished"
+    created = datetime.fromisoformat(record["created_at"])
+    record["updated_at"] = (created + timedelta(seconds=40)).isoformat(timespec="microseconds")
+    clock.sleep(7200)
+    (receipt,) = run(file="second")["receipts"]
+    assert receipt["moved"] and receipt["seconds"] == 40.0
 
 
 def test_what_was_asked_for_is_written_down_before_it_is(nova, run, tmp_path):

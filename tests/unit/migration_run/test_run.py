@@ -280,6 +280,8 @@ def test_what_nova_cannot_tell_just_now_is_asked_again(nova, run):
     ("options", "found"),
     [
         ({"slice": 0}, "0 s"),
+        ({"patience": {"least": 0}}, "0"),
+        ({"patience": {"times": -1}}, "-1"),
         ({"receipts": "/nowhere/run.jsonl"}, "no directory"),
         ({"steps": [{"server": "web-1"}]}, "no source"),
         ({"steps": [step("web-1"), step("web-1")]}, "two steps from cmp1 to cmp2"),
