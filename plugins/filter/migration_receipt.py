@@ -32,7 +32,7 @@ options:
     type: dict
     required: true
   began:
-    description: When the migration was asked for, in ISO 8601.
+    description: When the migration was asked for, in ISO 8601. What the module itself says of it counts more.
     type: str
     required: true
 """

@@ -27,8 +27,10 @@ if t.TYPE_CHECKING:
 Json = dict[str, t.Any]
 # The mode of a step that has a server of a dead host rebuilt.
 EVACUATION = "evacuation"
-# In so many files it is looked for what is owed, the newest.
+# In so many files it is looked for what is owed, or missing in a report, the newest.
 _FILES = 20
+# In place of what a run wanted that cannot say so any more.
+_INTERRUPTED = "interrupted"
 
 
 class ReceiptFile:
@@ -44,10 +46,15 @@ class ReceiptFile:
     def add(self, receipt: Json) -> None:
         line = f"{json.dumps(receipt)}\n".encode()
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 os.fchmod(descriptor, 0o644)
-                os.write(descriptor, line)
+                end = os.fstat(descriptor).st_size
+                # A line that was cut off, for want of room or as its writer was killed, would take this one with it.
+                if end and os.pread(descriptor, 1, end - 1) != b"\n":
+                    line = b"\n" + line
+                while line:
+                    line = line[os.write(descriptor, line) :]
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -72,6 +79,33 @@ def owed(directory: Path) -> list[Json]:
                 if way == asked | ({"destination": way["destination"]} if asked["destination"] is None else {}):
                     del found[way["server"]]
     return [entry for entry, _way in found.values()]
+
+
+def kept(journal: Path) -> list[Json]:
+    """The receipts in a file, in the order of their ends; one that is not there has none."""
+    return [entry for entry, _way in _entries(journal) if "asked" not in entry] if journal.exists() else []
+
+
+def unreported(directory: Path) -> dict[str, Json]:
+    """By the name of the run what belongs into its JSON file, where that has not all receipts of the journal beside it.
+
+    So it is when a run was interrupted before it wrote that file, and when a module has outlived its playbook.
+    """
+    found: dict[str, Json] = {}
+    for journal in sorted(directory.glob("*.jsonl"))[-_FILES:]:
+        report = journal.with_suffix(".json")
+        if report.exists() and report.stat().st_mtime_ns >= journal.stat().st_mtime_ns:
+            continue
+        run = {"goal": _INTERRUPTED, "began": journal.stem, "plan": {}, "stayed": [], "receipts": []}
+        try:
+            run = json.loads(report.read_text(encoding="utf-8")) if report.exists() else run
+            missing = kept(journal)[len(run["receipts"]) :]
+            if missing:
+                found[journal.stem] = {**run, "receipts": [*run["receipts"], *missing]}
+        except (ValueError, TypeError, KeyError):
+            # Whoever has changed the report by hand keeps it.
+            continue
+    return found
 
 
 def _entries(file: Path) -> Iterator[tuple[Json, Json]]:
@@ -113,7 +147,10 @@ def receipt_of(step: Step, found: str = "", journey: Journey | None = None) -> J
 
 
 def receipt_of_result(result: Mapping[str, t.Any], step: Mapping[str, t.Any], began: str) -> Json:
-    """The receipt of a step from what server_migration or server_evacuation returned, asked for at ``began``."""
+    """The receipt of a step from what server_migration or server_evacuation returned.
+
+    It was asked for at ``began``, unless the module tells it itself.
+    """
     failed = bool(result.get("failed"))
     mode, arrived = step["mode"], (result.get("server") or {}).get("host")
     return {
@@ -125,7 +162,7 @@ def receipt_of_result(result: Mapping[str, t.Any], step: Mapping[str, t.Any], be
         "found": str(result.get("found") or result.get("msg") or "no reason") if failed else "",
         "source": step["source"],
         "destination": (None if failed else arrived) or step.get("destination"),
-        "began": began,
+        "began": result.get("began") or began,
         "seconds": result.get("seconds"),
         "transferred": result.get("transferred") or {},
         "timeline": result.get("timeline") or [],

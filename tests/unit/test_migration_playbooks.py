@@ -14,10 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_history import read_history
 from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import MICROVERSIONS, CloudOverHttp
 from ansible_collections.lifeboat.cloud.tests.unit.migration_role import role
 from ansible_collections.lifeboat.cloud.tests.unit.migration_run_samples import build
 from ansible_collections.lifeboat.cloud.tests.unit.moving_nova import UUID, Moving
+from ansible_collections.lifeboat.cloud.tests.unit.receipt_samples import RUN, receipt
 from ansible_collections.lifeboat.cloud.tests.unit.run_playbook import ROOT, try_playbook
 
 HOSTS = ("cmp1", "cmp2", "cmp3")
@@ -134,6 +136,42 @@ def test_check_mode_says_what_would_be_waited_for_first(operator: Operator) -> N
     done = operator.play("migrate", "--check", migration_goal="drain", migration_drain=["cmp2"], migration_measure=0)
     assert not done.failed, done.said[-3000:]
     assert "servers web-1: Nova is busy with them." in done.said and "server web-2: cmp2 to cmp" in done.said
+
+
+@pytest.mark.parametrize(
+    ("playbook", "wanted"),
+    [
+        ("migrate", {"migration_goal": "drain", "migration_drain": ["cmp2"], "migration_measure": 0}),
+        ("maintenance", {"maintenance_host": "cmp2", "migration_measure": 0}),
+    ],
+)
+def test_a_run_that_fails_tells_what_it_has_moved(
+    operator: Operator, tmp_path: Path, playbook: str, wanted: dict[str, t.Any]
+) -> None:
+    """Nova refuses everything from the moment at which the second server is on its way."""
+    moving = operator.cloud.moving
+    moving.at_list = lambda _number: operator.cloud.forbidden.update({"compute"} if len(moving.records) > 1 else ())
+    done = operator.play(playbook, migration_report_directory=str(tmp_path), **wanted)
+    assert done.failed and "1 of 2 servers moved" in done.said, done.said[-3000:]
+    (page,) = tmp_path.glob("*.html")
+    report = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    [receipt] = report["receipts"]
+    assert receipt["moved"] and report["goal"] == "drain" and receipt["name"] in page.read_text(encoding="utf-8")
+
+
+def test_what_an_interrupted_run_has_left_is_shown_by_the_next_one(operator: Operator, tmp_path: Path) -> None:
+    # Of the other one nobody knows any more what it was.
+    for run, kept in (("2026-11-21T00-00-00Z", receipt("web-9") | {"kind": None}), (RUN, receipt("web-1"))):
+        (tmp_path / f"{run}.jsonl").write_text(f"{json.dumps(kept)}\n", encoding="utf-8")
+    begin: dict[str, t.Any] = {"ansible.builtin.import_role": role("begin")}
+    options = {"migration_report_directory": str(tmp_path), "migration_shared_storage": ""}
+    would = operator.play([begin], "--check", **options)
+    assert not would.failed and "changed=1" in would.said and not list(tmp_path.glob("*.json")), would.said[-3000:]
+    did = operator.play([begin], **options)
+    assert not did.failed and "web-1" in (tmp_path / f"{RUN}.html").read_text(encoding="utf-8"), did.said[-3000:]
+    assert len(read_history(tmp_path).outcomes) == 1
+    again = operator.play([begin], **options)
+    assert not again.failed and "changed=0" in again.said, again.said[-3000:]
 
 
 def test_a_dead_host_that_nova_does_not_know_is_refused(operator: Operator) -> None:

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import json
+import os
 import typing as t
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.lifeboat.cloud.plugins.filter.migration_receipt import migration_receipt
 from ansible_collections.lifeboat.cloud.plugins.filter.receipts_owed import receipts_owed
+from ansible_collections.lifeboat.cloud.plugins.filter.receipts_unreported import receipts_unreported
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_history import read_history
 from ansible_collections.lifeboat.cloud.plugins.module_utils._migration_report.reading import read_run
-from ansible_collections.lifeboat.cloud.tests.unit.receipt_samples import RUN, receipt, step
+from ansible_collections.lifeboat.cloud.tests.unit.receipt_samples import RUN, receipt, run_of, step
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +67,43 @@ def test_what_was_asked_for_is_owed_until_its_receipt_is_there(tmp_path: Path) -
     with journal.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(migration_receipt({"server": {"host": "cmp2"}}, rebuilt("web-1"), BEGAN)))
     assert receipts_owed(tmp_path)[0] == {**rebuilt("web-2"), "asked": BEGAN}
+
+
+def test_when_the_module_asked_for_it_counts_more_than_when_it_was_to() -> None:
+    told = {"server": {"host": "cmp2"}, "seconds": 20.5, "began": "2026-11-22T13:46:05.000+00:00"}
+    assert migration_receipt(told, rebuilt("web-1"), BEGAN)["began"] == told["began"]
+    assert migration_receipt({"failed": True, "found": "a"}, rebuilt("web-1"), BEGAN)["began"] == BEGAN
+
+
+def written(directory: Path) -> dict[str, dict[str, t.Any]]:
+    """As the role writes what is missing; the next run finds nothing."""
+    found = receipts_unreported(directory)
+    for run, document in found.items():
+        (directory / f"{run}.json").write_text(json.dumps(document), encoding="utf-8")
+    assert receipts_unreported(directory) == {}
+    return found
+
+
+def test_what_an_interrupted_run_has_left_is_shown_and_learned_from(tmp_path: Path) -> None:
+    assert receipts_unreported(tmp_path / "none") == {}
+    journal, seen = tmp_path / f"{RUN}.jsonl", [receipt("web-1"), receipt("web-2"), receipt("web-3")]
+    asked = json.dumps({"asked": BEGAN, "step": step("web-1")})
+    journal.write_text(f"{asked}\n", encoding="utf-8")
+    assert written(tmp_path) == {}
+    journal.write_text(f"{asked}\n{json.dumps(seen[0])}\n{json.dumps(seen[1])[:50]}", encoding="utf-8")
+    written(tmp_path)
+    run = read_run(tmp_path / f"{RUN}.json")
+    assert run.goal == "interrupted" and [each.name for each in run.receipts] == ["web-1"]
+    assert len(read_history(tmp_path).outcomes) == 1
+    # A module that has outlived its playbook adds to it later, and what was made of the others stays.
+    (tmp_path / f"{RUN}.json").write_text(json.dumps(run_of(seen[0] | {"warnings": ["slow"]})), encoding="utf-8")
+    with journal.open("a", encoding="utf-8") as lines:
+        lines.write("".join(f"\n{json.dumps(each)}" for each in seen[1:]))
+    os.utime(journal, (2e9, 2e9))
+    assert receipts_unreported(tmp_path)[RUN]["receipts"] == [seen[0] | {"warnings": ["slow"]}, *seen[1:]]
+    assert receipts_unreported(tmp_path)[RUN]["goal"] == "drain"
+    (tmp_path / f"{RUN}.json").write_text("[]", encoding="utf-8")
+    assert receipts_unreported(tmp_path) == {}
 
 
 @pytest.mark.parametrize(("result", "wanted"), [("done", step()), ({}, None), ({}, {"server": "web-1"})])
