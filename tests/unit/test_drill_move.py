@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill import read_drill
-from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_catalogue import load
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_catalogue import load, named
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_entry import Remains, judged_entry
 from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_plan import make_plan
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
@@ -125,6 +125,29 @@ def test_every_moving_drill_of_the_catalogue_is_valid_and_is_none_of_the_control
     for each in drills:
         assert each.move is not None and "moving" in each.tags
         assert read_drill("again", each.as_mapping()) == each
+
+
+@pytest.mark.parametrize("of", load([MOVING]), ids=lambda of: of.name)
+def test_every_guest_that_is_watched_has_to_answer_again_in_time(of: Drill) -> None:
+    assert {demand.name for demand in of.probes if demand.bound.outage is None} == set()
+    assert all(demand.bound.failed == 0 for demand in of.probes if demand.name == "guest_session")
+
+
+@pytest.mark.parametrize(
+    ("requests", "lower", "upper", "words"),
+    [
+        ({"failed": 80, "errors": {"timeout": 80}}, 18.0, None, "80 of 150 requests failed, bound 0"),
+        ({"failed": 0}, 8.0, 8.1, "outage of at least 8.00 s, bound 5.00 s"),
+    ],
+    ids=["for good", "for some time"],
+)
+def test_a_session_that_hangs_and_is_not_reset_fails_the_drill(
+    requests: dict[str, t.Any], lower: float, upper: float | None, words: str
+) -> None:
+    outage = {"start": 1012.0, "lower_s": lower, "upper_s": upper, "requests": 80, "reason": "timeout"}
+    probe = guest(name="guest_session", kind="session", outages=[outage], **requests)
+    entry = judged(named(load([MOVING]), "live_to_named_host"), moved(), probe)
+    assert entry["verdict"] == "failed" and f"guest_session: {words}" in " ".join(entry["reasons"])
 
 
 @pytest.mark.parametrize(
