@@ -57,6 +57,14 @@ class Move:
     reason: str = ""
     without: tuple[str, ...] = ()
 
+    @property
+    def bound(self) -> float:
+        """Seconds that all of it may take: what is forced has its time twice, and so has what is killed and run again."""
+        whole = self.within * self.servers
+        if self.killed:
+            whole *= 2
+        return whole + (self.within if self.on_timeout is OnTimeout.FORCE else 0.0)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moving:

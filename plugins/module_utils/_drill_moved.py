@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import Destination, MoveEnd, OnTimeout
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import Destination, MoveEnd
 from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import MovedServer, Refused
 
 if t.TYPE_CHECKING:
@@ -32,17 +32,16 @@ def doubts(move: Move, moved: model.Move) -> Iterator[Doubt]:
     if not moved.servers:
         yield Doubt(f"No server was moved: {moved.found or 'nothing was said'}.", missed=True)
         return
-    for server in moved.servers:
-        yield from _of_server(move, server, moved.found)
+    astray = [doubt for server in moved.servers for doubt in _of_server(move, server, moved.found)]
+    yield from astray
+    if move.ends is MoveEnd.MOVED and moved.found and not astray:
+        yield Doubt(f"The servers are where they had to go, but what moved them failed: {moved.found}.")
     if move.reason not in moved.found:
         yield Doubt(f"The migration ended with {moved.found!r}, not with {move.reason!r}.", missed=True)
     yield from _of_refusals(move, moved.refused)
     took = moved.ended_at - moved.began_at if moved.measured_s is None else moved.measured_s
-    bound = move.within * move.servers
-    if move.on_timeout is OnTimeout.FORCE:
-        bound += move.within
-    if move.ends is MoveEnd.MOVED and not move.killed and took > bound:
-        yield Doubt(f"The migration took {took:.1f} s, bound {bound:.1f} s.")
+    if move.ends is MoveEnd.MOVED and took > move.bound:
+        yield Doubt(f"The migration took {took:.1f} s, bound {move.bound:.1f} s.")
     if moved.interrupted_at is not None and moved.interrupted_at > moved.ended_at:
         yield Doubt("The migration had ended before it was disturbed, so nothing was shown.", missed=True)
 
