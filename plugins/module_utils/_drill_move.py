@@ -59,7 +59,7 @@ class Move:
 
     @property
     def bound(self) -> float:
-        """Seconds that all of it may take: what is forced has its time twice, and so has what is killed and run again."""
+        """Seconds that all of it may take. A killed run has its time twice, and so has a migration that is forced."""
         whole = self.within * self.servers
         if self.killed:
             whole *= 2

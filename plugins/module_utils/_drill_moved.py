@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import Destination, MoveEnd
-from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import MovedServer, Refused
+from ansible_collections.lifeboat.cloud.plugins.module_utils._drill_terms import Destination, MoveEnd, MoveKind
+from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model import Guest, MovedServer, Refused
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ class Doubt:
     missed: bool = False
 
 
-def doubts(move: Move, moved: model.Move) -> Iterator[Doubt]:
-    """What is not as the drill demands; nothing when the move ended as it must."""
+def doubts(move: Move, moved: model.Move, reboots: int = 0) -> Iterator[Doubt]:
+    """What is not as the drill demands; nothing when the move ended as it must. Guests may boot ``reboots`` times."""
     if not moved.servers:
         yield Doubt(f"No server was moved: {moved.found or 'nothing was said'}.", missed=True)
         return
@@ -39,6 +39,7 @@ def doubts(move: Move, moved: model.Move) -> Iterator[Doubt]:
     if move.reason not in moved.found:
         yield Doubt(f"The migration ended with {moved.found!r}, not with {move.reason!r}.", missed=True)
     yield from _of_refusals(move, moved.refused)
+    yield from _of_guests(move, moved, reboots)
     took = moved.ended_at - moved.began_at if moved.measured_s is None else moved.measured_s
     if move.ends is MoveEnd.MOVED and took > move.bound:
         yield Doubt(f"The migration took {took:.1f} s, bound {move.bound:.1f} s.")
@@ -75,3 +76,36 @@ def _of_refusals(move: Move, refused: tuple[Refused, ...]) -> Iterator[Doubt]:
             yield Doubt(f"Without {name} the migration was not refused.")
         elif each.expected not in each.found:
             yield Doubt(f"Without {name} the reason was {each.found!r}; expected {each.expected!r} in it.")
+
+
+def _of_guests(move: Move, moved: model.Move, reboots: int) -> Iterator[Doubt]:
+    """The drill's probes watch one guest. What is demanded of it is asked of each that had to go on running."""
+    if len(moved.guests) < len(moved.servers):
+        yield Doubt(f"Only {len(moved.guests)} of {len(moved.servers)} guests were asked what they are.", missed=True)
+    for guest in moved.guests:
+        if move.writes:
+            yield from _of_load(move, guest)
+        if move.kind is MoveKind.LIVE and move.ends is not MoveEnd.LOST:
+            yield from _of_guest(guest, reboots)
+
+
+def _of_guest(guest: Guest, reboots: int) -> Iterator[Doubt]:
+    if guest.boot_before is None or guest.counter_before is None:
+        yield Doubt(f"The guest at {guest.address} did not answer before it was moved.", missed=True)
+    elif guest.boot_after is None or guest.counter_after is None:
+        yield Doubt(f"The guest at {guest.address} does not answer any more.")
+    elif guest.boot_after != guest.boot_before and not reboots:
+        yield Doubt(f"The guest at {guest.address} was booted meanwhile.")
+    elif guest.counter_after <= guest.counter_before:
+        forgot = f"counted to {guest.counter_before} before, and to {guest.counter_after} afterwards"
+        yield Doubt(f"The guest at {guest.address} has forgotten something: it {forgot}.")
+
+
+def _of_load(move: Move, guest: Guest) -> Iterator[Doubt]:
+    """A load that is not there, or not more than the link carries, shows nothing of how one is got along with."""
+    wrote = guest.writes_mib_s or 0.0
+    if wrote <= move.link:
+        sent = f"of which {move.link} MiB/s are sent" if move.link else "so there was no load"
+        yield Doubt(f"The guest at {guest.address} wrote {wrote:.1f} MiB/s to its memory, {sent}.", missed=True)
+    elif move.ends is not MoveEnd.LOST and not guest.still_writes:
+        yield Doubt(f"The guest at {guest.address} did not write to its memory to the end.", missed=True)

@@ -119,7 +119,8 @@ def _judge_move(drill: Drill, record: Record) -> Iterator[Finding]:
     if record.move is None:
         yield _void("What became of the servers was not looked at.")
         return
-    for doubt in doubts(drill.move, record.move):
+    reboots = max((demand.bound.reboots or 0 for demand in drill.probes), default=0)
+    for doubt in doubts(drill.move, record.move, reboots):
         yield (_missed if doubt.missed else _failed)(doubt.reason)
 
 

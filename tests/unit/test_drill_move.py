@@ -87,6 +87,12 @@ def guest(**changes: t.Any) -> dict[str, t.Any]:
     } | changes
 
 
+def asked(**changes: t.Any) -> dict[str, t.Any]:
+    """What the guest of that server told of itself before and after; without what is None."""
+    told = {"boot_before": "a", "boot_after": "a", "counter_before": 7, "counter_after": 90, **changes}
+    return {"address": "10.0.0.9", **{key: value for key, value in told.items() if value is not None}}
+
+
 def moved(host: str | None = "cmp2", status: str = "ACTIVE", **changes: t.Any) -> dict[str, t.Any]:
     """What became of a server that was to go from cmp1 to cmp2."""
     return {
@@ -98,6 +104,7 @@ def moved(host: str | None = "cmp2", status: str = "ACTIVE", **changes: t.Any) -
         "measured_s": 9.5,
         "found": "",
         "refused": [],
+        "guests": [asked()],
         "servers": [{"name": "drill-1", "source": "cmp1", "destination": "cmp2", "host": host, "status": status}],
     } | changes
 
@@ -241,9 +248,16 @@ def test_a_server_that_arrived_and_forgot_nothing_passes() -> None:
     assert (entry["verdict"], entry["reasons"], entry["fault"]) == ("passed", [], None)
     shown = str(drill_section(read_entry("entry", entry)))
     assert "drill-1 from cmp1 to cmp2 in 9.5" in shown and "8.5" in shown
+    assert "Same boot" in shown and "10.0.0.9" in shown
+
+
+def test_a_drill_whose_servers_may_boot_asks_them_for_no_one_boot() -> None:
+    of = drill(demand={"bound": {"reboots": 1}})
+    assert judged(of, moved(guests=[asked(boot_after="b")]), guest())["verdict"] == "passed"
 
 
 LANDED = {"host": "cmp2", "landed": True, "active": None, "evidence": "off", "injected_at": 1015.0, "healed_at": 1025.0}
+LOADED = drill(writes=48, link=32)
 REFUSED = {"without": "rights", "refused": True, "found": "status 403", "expected": "403"}
 
 
@@ -270,6 +284,24 @@ REFUSED = {"without": "rights", "refused": True, "found": "status 403", "expecte
         (drill(by="playbook"), moved(found="fatal: no receipt"), guest(), (), "failed", "failed: fatal: no receipt"),
         (drill(), moved(servers=[], found="no plan"), guest(), (), "missed", "no plan"),
         (drill(), None, guest(), (), "void", "not looked at"),
+        (drill(), moved(guests=[]), guest(), (), "missed", "Only 0 of 1 guests were asked"),
+        (drill(), moved(guests=[asked(boot_before=None)]), guest(), (), "missed", "did not answer before"),
+        (drill(), moved(guests=[asked(boot_after=None)]), guest(), (), "failed", "does not answer any more"),
+        (drill(), moved(guests=[asked(boot_after="b")]), guest(), (), "failed", "10.0.0.9 was booted meanwhile"),
+        (drill(), moved(guests=[asked(counter_after=7)]), guest(), (), "failed", "to 7 before, and to 7 afterwards"),
+        (drill(kind="cold"), moved(guests=[asked(boot_after="b")]), guest(), (), "passed", ""),
+        (drill(ends="lost"), moved(None, "ERROR", guests=[asked(boot_after=None)]), guest(), (), "passed", ""),
+        (LOADED, moved(guests=[asked(writes_mib_s=32.4, still_writes=True)]), guest(), (), "passed", ""),
+        (
+            LOADED,
+            moved(guests=[asked(writes_mib_s=31.6, still_writes=True)]),
+            guest(),
+            (),
+            "missed",
+            "wrote 31.6 MiB/s",
+        ),
+        (LOADED, moved(guests=[asked(writes_mib_s=99.0, still_writes=False)]), guest(), (), "missed", "to the end"),
+        (drill(writes=48), moved(), guest(), (), "missed", "so there was no load"),
         (drill(), moved(), guest(unexpected=1), (), "failed", "booted 1 times meanwhile, bound 0"),
         (drill(), moved(), guest(lost=1), (), "failed", "1 of 140"),
         (drill(), moved(), guest(stopped_at=1019.0), (), "void", "did not watch"),

@@ -16,6 +16,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._report.model impor
     Drill,
     Event,
     Fault,
+    Guest,
     Latency,
     Lateness,
     Ledger,
@@ -123,9 +124,25 @@ def _read_move(place: str, value: object) -> Move:
         measured_s=fields.take_or_none("measured_s", as_amount),
         found=fields.take("found", as_text),
         refused=fields.take_each("refused", _read_refused),
+        guests=fields.take_each("guests", _read_guest) if "guests" in fields else (),
     )
     fields.refuse_others()
     return move
+
+
+def _read_guest(place: str, value: object) -> Guest:
+    fields = Fields(place, value)
+    guest = Guest(
+        address=fields.take("address", as_text),
+        boot_before=fields.take_if_there("boot_before", as_text),
+        boot_after=fields.take_if_there("boot_after", as_text),
+        counter_before=fields.take_if_there("counter_before", as_count),
+        counter_after=fields.take_if_there("counter_after", as_count),
+        writes_mib_s=fields.take_if_there("writes_mib_s", as_amount),
+        still_writes=fields.take_if_there("still_writes", as_flag),
+    )
+    fields.refuse_others()
+    return guest
 
 
 def _read_server(place: str, value: object) -> MovedServer:

@@ -70,6 +70,24 @@ class Refused:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Guest:
+    """What a guest told of itself before it was moved and after, at its address; None where it was not asked or silent.
+
+    ``boot_before`` and ``boot_after`` are ids that differ with each boot, the counters are on its disk and only grow.
+    ``writes_mib_s`` is MiB a second that it wrote to its memory before it was moved, ``still_writes`` whether it did
+    after.
+    """
+
+    address: str
+    boot_before: str | None
+    boot_after: str | None
+    counter_before: int | None
+    counter_after: int | None
+    writes_mib_s: float | None
+    still_writes: bool | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Move:
     """What was moved, from when to when, when it was disturbed (None: not at all), and what was said at last.
 
@@ -86,6 +104,7 @@ class Move:
     measured_s: float | None
     found: str
     refused: tuple[Refused, ...]
+    guests: tuple[Guest, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

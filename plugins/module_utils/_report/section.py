@@ -52,6 +52,7 @@ def drill_section(drill: Drill) -> Markup:
         headed("Probes", _probes(drill)),
         headed("Ledgers", _ledgers(drill)),
         headed("Servers", _servers(drill.move)),
+        headed("Guests", _guests(drill.move)),
         headed("Refusals", _refusals(drill.move)),
         headed("Proof of fault", _proof(drill.fault)),
         headed("Audits", _audits(drill)),
@@ -173,6 +174,27 @@ def _servers(move: Move | None) -> Markup | None:
     return table(
         ["Server", "From", "To", "Found on", "Status"],
         [[each.name, each.source, each.destination, each.host, each.status] for each in move.servers],
+    )
+
+
+def _guests(move: Move | None) -> Markup | None:
+    if move is None or not move.guests:
+        return None
+    return table(
+        ["Guest", "Same boot", "Counter before", "Counter after", "MiB written a second"],
+        [
+            [
+                each.address,
+                None
+                if each.boot_before is None or each.boot_after is None
+                else _yes(each.boot_before == each.boot_after),
+                figures.count(each.counter_before),
+                figures.count(each.counter_after),
+                None if each.writes_mib_s is None else figures.number(each.writes_mib_s),
+            ]
+            for each in move.guests
+        ],
+        numbers=(2, 3, 4),
     )
 
 
