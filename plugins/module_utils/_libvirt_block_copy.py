@@ -178,6 +178,12 @@ def _objections(
             "a disk of this guest alone that it writes",
             "Leave it.",
         )
+    if disk.element.find(".//encryption") is not None:
+        yield (
+            "an encrypted disk",
+            "one without encryption, since what libvirt would write into the image is plain",
+            "Have the guest encrypt its disk itself, or leave it.",
+        )
     if domain.persistent() and (defined := find_disk(domain, wanted, live=False).source) != disk.source:
         yield (
             f"{disk.source} while it runs and {defined} from its next start on",

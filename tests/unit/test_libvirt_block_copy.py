@@ -180,6 +180,16 @@ def shared(world: World) -> None:
     SubElement(world.calls.disk, "shareable")
 
 
+def encrypted(world: World) -> None:
+    source = world.calls.disk.find("source")
+    assert source is not None
+    SubElement(source, "encryption", {"format": "luks"})
+
+
+def encrypted_as_before_libvirt_3_9(world: World) -> None:
+    SubElement(world.calls.disk, "encryption", {"format": "luks"})
+
+
 def job(world: World) -> None:
     world.domain.job_statistics = {"operation": 9}
 
@@ -210,6 +220,8 @@ def crashed(world: World) -> None:
         (snapshot, "snapshots: 1, checkpoints: 0"),
         (checkpoint, "snapshots: 0, checkpoints: 2"),
         (shared, "a disk that is shareable"),
+        (encrypted, "an encrypted disk"),
+        (encrypted_as_before_libvirt_3_9, "an encrypted disk"),
         (job, "a job under way"),
         (other_job, "a job under way that fills rbd:vms/other"),
         (edited, f"{FILE} while it runs and /srv/new from its next start on"),
