@@ -141,3 +141,20 @@ def test_probes_go_on_for_all_that_a_drill_allows(tmp_path: Path, name: str, lea
         if "lifeboat.cloud.probe" in task
     ]
     assert lasts >= least and started["max_seconds"] == "{{ _drill_lasts }}"
+
+
+@pytest.mark.parametrize(("again", "found"), [(False, ""), (True, "; nova-compute: no server-cert.pem")])
+def test_a_refusal_has_no_reason_of_an_earlier_drill(tmp_path: Path, again: bool, found: str) -> None:
+    old = {"warnings": [{"time": "2026-11-29 10:00:00", "message": "no server-cert.pem"}]}
+    new = {"warnings": [{"time": "2026-11-30 10:00:00", "message": "no server-cert.pem"}]}
+    keep = yaml.safe_load((ROOT / "roles/drill/tasks/move_refused.yml").read_text(encoding="utf-8"))[-1]
+    told = {
+        "_drill_try": {"failed": True, "found": "status 500"},
+        "_drill_log_before": {"migrations": [old]},
+        "_drill_log": {"migrations": [old, *([new] if again else [])]},
+        "drill_prerequisites": {"tls": {"expected": "server-cert.pem"}},
+    }
+    start = {"ansible.builtin.set_fact": {"_drill_refused": []}}
+    kept = run(tmp_path, [start, keep], "_drill_refused", _drill_without="tls", **told)
+    refused = {"without": "tls", "refused": True, "found": f"status 500{found}", "expected": "server-cert.pem"}
+    assert kept == [refused]
