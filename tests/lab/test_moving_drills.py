@@ -128,6 +128,21 @@ def test_a_server_that_is_restarted_is_not_the_same_boot() -> None:
     assert "booted 1 times meanwhile, bound 0" in reasons and "session lost" in reasons
 
 
+def test_a_session_that_hangs_is_not_one_that_goes_on() -> None:
+    try:
+        verdict, reasons = rehearse("live_to_named_host", drill_before_fault=str(SABOTAGE / "lose_the_session.yml"))
+    finally:
+        ansible("observers", "ansible.builtin.shell", "nft delete table inet lifeboat_rehearsal || true")
+    assert verdict == "failed" and "guest_session: outage of at least" in reasons
+    assert "requests failed, bound 0" in reasons and "session lost" not in reasons
+
+
+def test_a_server_that_is_restarted_unwatched_is_not_the_same_boot(altered: t.Callable[..., tuple[str, str]]) -> None:
+    sabotage = SABOTAGE / "restart_the_last_guest.yml"
+    verdict, reasons = altered("ten_servers_drained", before_fault=str(sabotage), servers=3)
+    assert verdict == "failed" and "was booted meanwhile" in reasons and "booted 1 times" not in reasons
+
+
 def test_nova_finds_no_host() -> None:
     sabotage = SABOTAGE / "close_the_destination.yml"
     try:
@@ -139,7 +154,17 @@ def test_nova_finds_no_host() -> None:
 
 
 def test_a_load_without_any_force(altered: t.Callable[..., tuple[str, str]]) -> None:
-    verdict, reasons = altered("live_under_memory_load", link=4, within="90s", on_timeout="abort")
+    verdict, reasons = altered("live_under_memory_load", within="90s", on_timeout="abort")
+    assert verdict == "failed" and "had to go to" in reasons
+
+
+def test_a_load_that_the_link_carries_is_none(altered: t.Callable[..., tuple[str, str]]) -> None:
+    verdict, reasons = altered("live_under_memory_load", link=65536)
+    assert verdict == "missed" and "of which 65536 MiB/s are sent" in reasons
+
+
+def test_a_load_that_nova_may_not_get_along_with_by_post_copy(altered: t.Callable[..., tuple[str, str]]) -> None:
+    verdict, reasons = altered("live_post_copied", phase="copying", on_timeout="abort")
     assert verdict == "failed" and "had to go to" in reasons
 
 
@@ -207,6 +232,9 @@ def test_a_host_that_takes_no_more_servers(altered: t.Callable[..., tuple[str, s
 # Of each way to take something away: the same request, of which nothing is taken away.
 WHOLE: dict[str, dict[str, object]] = {
     "rights": {"cloud": "admin"},
+    "known_destination": {"host": "destination"},
+    "enabled_destination": {"service": {"forced_down": False}},
+    "living_destination": {"service": {"forced_down": False}},
     "other_destination": {"host": "destination", "away_from": "source"},
     "room": {"claimed": []},
     "running_server": {"stopped": True, "kind": "cold"},
