@@ -78,6 +78,12 @@ class CopyImages(t.Protocol):
     def create(self, image: str, size: int) -> None:
         """Make it."""
 
+    def mark(self, image: str, owner: str) -> None:
+        """Note on the image that it is an unfinished copy of ``owner``; with an empty one that it is none any more."""
+
+    def marked(self, image: str) -> str:
+        """What it was noted to be an unfinished copy of; empty without such a note."""
+
     def remove(self, image: str) -> None:
         """Remove it; refused while somebody has it open."""
 

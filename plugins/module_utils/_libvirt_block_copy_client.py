@@ -45,6 +45,9 @@ class LibvirtBlockCopyCalls:
         self._connection.ask_domain(name, lambda raw: raw.blockJobAbort(target, flags))
 
 
+_MARK = "lifeboat.unfinished_copy_of"
+
+
 @dataclass(frozen=True, slots=True)
 class RbdProgram:
     """CopyImages by the program, as C(client.)``client``. ``remove_s`` bounds what takes long for a large image."""
@@ -61,6 +64,16 @@ class RbdProgram:
 
     def create(self, image: str, size: int) -> None:
         self._rbd("create", "--no-progress", "--size", f"{size}B", image)
+
+    def mark(self, image: str, owner: str) -> None:
+        if owner:
+            self._rbd("image-meta", "set", image, _MARK, owner)
+        elif self.marked(image):
+            self._rbd("image-meta", "remove", image, _MARK)
+
+    def marked(self, image: str) -> str:
+        noted: dict[str, str] = json.loads(self._rbd("image-meta", "list", "--format", "json", image) or "{}")
+        return noted.get(_MARK, "")
 
     def remove(self, image: str) -> None:
         self._rbd("rm", "--no-progress", image, within=self.remove_s)

@@ -72,8 +72,10 @@ class Copy:
         if disk.mirror is None:
             refuse(self.connection, domain, disk, self.wanted)
             if self.tools.images.exists(self.wanted.image):
-                remedy = "Choose another name, or remove it with rbd_image when nothing in it is needed."
-                raise LifeboatError(f"image {self.wanted.image}", "one of that name", "none", remedy)
+                if self.tools.images.marked(self.wanted.image) != self._owner(domain):
+                    remedy = "Choose another name, or remove it with rbd_image when nothing in it is needed."
+                    raise LifeboatError(f"image {self.wanted.image}", "one of that name", "none", remedy)
+                verb, do = f"begin anew the copy of {self.wanted.thing} to", self._begin_anew
         elif disk.mirror == there:
             verb, do = f"go on with the copy of {self.wanted.thing} to", self._see_through
         else:
@@ -91,13 +93,26 @@ class Copy:
         change = Change(says, f"{self.wanted.target} at the next start", defined, there, self._define)
         return [change] if defined != there else []
 
+    def _owner(self, domain: Domain) -> str:
+        """What an image is marked with until it has all that the guest's disk has."""
+        return f"{domain.uuid}/{self.wanted.target}"
+
+    def _begin_anew(self) -> None:
+        """Of a copy that ended with its guest nothing can be used. Ceph keeps an image that somebody has open."""
+        if left := self._remove():
+            found = left.removeprefix("; ")
+            remedy = "See with rbd status who has it open."
+            raise LifeboatError(f"image {self.wanted.image}", found, "one that nobody has open", remedy)
+        self._begin()
+
     def _begin(self) -> None:
         calls, wanted = self.tools.calls, self.wanted
         size = calls.size(wanted.name, wanted.target)
         self.tools.images.create(wanted.image, size)
         try:
+            self.tools.images.mark(wanted.image, self._owner(require_domain(self.connection, wanted.name)))
             calls.copy(wanted.name, wanted.target, destination_xml(wanted), wanted.bandwidth << 20)
-        except CallError as error:
+        except LifeboatError as error:
             self._take_back(error.found)
         self._see_through()
 
@@ -115,6 +130,8 @@ class Copy:
             clock.sleep(_PAUSE_S)
         self.outcome.copied_s = round(clock.monotonic() - began, 2)
         self.outcome.size = self.tools.calls.size(wanted.name, wanted.target)
+        # From here on the image may be the guest's, and then no later run may take it for unfinished.
+        self.tools.images.mark(self.wanted.image, "")
         reason, wait_s = "the guest kept its old disk", _SETTLE_S
         try:
             self.tools.calls.pivot(wanted.name, wanted.target)

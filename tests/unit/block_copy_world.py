@@ -148,6 +148,7 @@ class Pool:
 
     images: dict[str, int] = field(default_factory=dict)
     watched: int = 0
+    marks: dict[str, str] = field(default_factory=dict)
 
     def exists(self, image: str) -> bool:
         return image in self.images
@@ -155,11 +156,18 @@ class Pool:
     def create(self, image: str, size: int) -> None:
         self.images[image] = size
 
+    def mark(self, image: str, owner: str) -> None:
+        self.marks[image] = owner
+
+    def marked(self, image: str) -> str:
+        return self.marks.get(image, "")
+
     def remove(self, image: str) -> None:
         if self.watched:
             self.watched -= 1
             raise LifeboatError("command rbd", "image has watchers", "exit status 0", "Wait.")
         del self.images[image]
+        self.marks.pop(image, None)
 
 
 @dataclass

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import SubElement
 
 import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _libvirt_block_copy_client
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt import Condition, Leftovers, State
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_block_copy import destination_xml
@@ -76,6 +78,62 @@ def test_a_copy_that_was_interrupted_is_gone_on_with(world: World, age: float) -
     says, _plan = world.run()
     assert says == [f"go on with the copy of disk vda of domain vm1 to {THERE}"]
     assert world.calls.did == ["pivot"] and world.sources() == ["vms/vm1", "vms/vm1"]
+
+
+def test_a_copy_that_ended_with_its_guest_is_begun_anew(world: World) -> None:
+    world.pool.create("vms/vm1", 1)
+    world.pool.mark("vms/vm1", f"{world.domain.uuid}/vda")
+    world.pool.watched = 3
+    says, _plan = world.run()
+    assert says == [f"begin anew the copy of disk vda of domain vm1 to {THERE}"]
+    assert world.pool.images == {"vms/vm1": 64 << 20} and world.sources() == ["vms/vm1", "vms/vm1"]
+    assert not world.pool.marked("vms/vm1") and world.run()[0] == []
+
+
+def test_a_copy_that_somebody_has_open_is_not_begun_anew(world: World) -> None:
+    world.pool.create("vms/vm1", 1)
+    world.pool.mark("vms/vm1", f"{world.domain.uuid}/vda")
+    world.pool.watched = 1000
+    with pytest.raises(LifeboatError, match=r"image has watchers.*expected one that nobody has open"):
+        world.run()
+    assert world.pool.images == {"vms/vm1": 1} and world.calls.did == []
+
+
+def test_an_image_is_marked_until_it_may_be_the_guests(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    for call in ("copy", "pivot"):
+        did = getattr(world.calls, call)
+
+        def noted(*arguments: Any, did: Callable[..., Any] = did) -> Any:
+            seen.append(world.pool.marked("vms/vm1"))
+            return did(*arguments)
+
+        monkeypatch.setattr(world.calls, call, noted)
+    world.run()
+    assert seen == [f"{world.domain.uuid}/vda", ""]
+
+
+def test_the_mark_is_metadata_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[str, str] = {}
+    said: list[list[str]] = []
+
+    def rbd(command: list[str], timeout_s: float) -> str:
+        verb, *rest = command[6:]
+        said.append(command[:6])
+        if verb == "set":
+            kept[rest[1]] = rest[2]
+        elif verb == "remove":
+            del kept[rest[1]]
+        return json.dumps(kept) if verb == "list" else ""
+
+    monkeypatch.setattr(_libvirt_block_copy_client, "output_of", rbd)
+    images = _libvirt_block_copy_client.RbdProgram("nova", 5.0, 60.0)
+    images.mark("vms/vm1", "uuid/vda")
+    assert images.marked("vms/vm1") == "uuid/vda" and list(kept) == ["lifeboat.unfinished_copy_of"]
+    images.mark("vms/vm1", "")
+    images.mark("vms/vm1", "")
+    assert images.marked("vms/vm1") == "" and kept == {}
+    assert said[0] == ["rbd", "--id", "nova", "--conf", "/etc/ceph/ceph.conf", "image-meta"]
 
 
 def no_copy(world: World) -> None:
@@ -207,6 +265,11 @@ def taken(world: World) -> None:
     world.pool.create("vms/vm1", 1)
 
 
+def copied_for_another(world: World) -> None:
+    taken(world)
+    world.pool.mark("vms/vm1", "another/vda")
+
+
 def crashed(world: World) -> None:
     world.domain.found = Condition(State.CRASHED, "panicked")
 
@@ -226,6 +289,7 @@ def crashed(world: World) -> None:
         (other_job, "a job under way that fills rbd:vms/other"),
         (edited, f"{FILE} while it runs and /srv/new from its next start on"),
         (taken, "one of that name"),
+        (copied_for_another, "one of that name"),
     ],
 )
 def test_what_would_not_do_is_refused(world: World, trouble: Callable[[World], None], words: str) -> None:
