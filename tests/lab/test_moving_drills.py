@@ -128,6 +128,12 @@ def test_a_server_that_is_restarted_is_not_the_same_boot() -> None:
     assert "booted 1 times meanwhile, bound 0" in reasons and "session lost" in reasons
 
 
+@pytest.mark.parametrize("name", ["live_to_named_host", "cold_confirmed"])
+def test_a_server_that_forgets_is_found_out(name: str) -> None:
+    verdict, reasons = rehearse(name, drill_before_fault=str(SABOTAGE / "forget_the_counter.yml"))
+    assert verdict == "failed" and "acknowledged writes are lost" in reasons
+
+
 def test_a_session_that_hangs_is_not_one_that_goes_on() -> None:
     try:
         verdict, reasons = rehearse("live_to_named_host", drill_before_fault=str(SABOTAGE / "lose_the_session.yml"))
