@@ -250,10 +250,10 @@ def test_text_is_never_markup(tmp_path):
 
 def test_a_thousand_receipts_fit(tmp_path):
     samples.write(tmp_path, samples.many(1000))
-    began = time.monotonic()
+    began = time.process_time()
     report = report_of(tmp_path, RUN, {}, None)
-    # A fifth of it on a quiet machine.
-    assert time.monotonic() - began < 10
+    # A tenth of it where this was written; what else the machine does does not count.
+    assert time.process_time() - began < 10
     assert len(report.page.content.encode()) < 5 * MIB
 
 
