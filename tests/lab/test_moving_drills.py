@@ -139,8 +139,9 @@ def test_a_session_that_hangs_is_not_one_that_goes_on() -> None:
         verdict, reasons = rehearse("live_to_named_host", drill_before_fault=str(SABOTAGE / "lose_the_session.yml"))
     finally:
         ansible("observers", "ansible.builtin.shell", "nft delete table inet lifeboat_rehearsal || true")
+    # Whether its client gives it up before the drill is over is its kernel's affair.
     assert verdict == "failed" and "guest_session: outage of at least" in reasons
-    assert "requests failed, bound 0" in reasons and "session lost" not in reasons
+    assert "requests failed, bound 0" in reasons and "guest_echo" not in reasons
 
 
 def test_a_server_that_is_restarted_unwatched_is_not_the_same_boot(altered: t.Callable[..., tuple[str, str]]) -> None:
