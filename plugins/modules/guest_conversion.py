@@ -111,7 +111,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._guest_conversion i
     earlier,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._guest_conversion_checks import check
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._qemu_lock import is_written
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -158,6 +158,7 @@ def source_of(found: ForeignMachine, images: dict[str, DiskImage], source: str, 
 def converge(module: AnsibleModule) -> dict[str, t.Any]:
     """Convert the machine, unless that is done."""
     params, source = module.params, module.params["src"]
+    refuse_no_time({"timeout": params["timeout"]})
     found = open_machine(source, params["disks"])
     images = checked_images(found, source)
     states = tuple(state for image in images.values() for state in image.identity())

@@ -136,7 +136,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._image_stores import Receipt, Wanted, converge
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
     OPENSTACK_RULES,
@@ -157,6 +157,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    refuse_no_time({"import_timeout": params["import_timeout"]})
     wanted = Wanted(params["image"], tuple(params["stores"]), params["exclusive"], params["import_timeout"])
     with opened(params) as cloud:
         image, receipt = converge(cloud.image, wanted, dry_run=module.check_mode)

@@ -88,7 +88,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_image import Wanted, provide_image
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
     OPENSTACK_RULES,
@@ -108,6 +108,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    refuse_no_time({"make_timeout": params["make_timeout"]})
     wanted = Wanted(
         params["name"],
         params["src"],

@@ -150,7 +150,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_parts import Wanted
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_server import provide_server
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
     OPENSTACK_RULES,
@@ -179,6 +179,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    refuse_no_time({"make_timeout": params["make_timeout"]})
     given = {name: params[name] for name in ("name", "image", "flavor", "networks", "security_groups", "volumes")}
     metadata = {key: str(value) for key, value in params["metadata"].items()}
     wanted = Wanted(

@@ -172,6 +172,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client imp
     run_libvirt_module,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import CLOCK
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time
 from ansible_collections.lifeboat.cloud.plugins.module_utils._rbd_command import RbdCommand
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -188,6 +189,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def converge(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    refuse_no_time({"max_seconds": params["max_seconds"]})
     wanted = WantedBackup(
         **{name: params[name] for name in ("name", "backup", "directory", "base", "max_seconds")},
         pull=params["mode"] == "pull",

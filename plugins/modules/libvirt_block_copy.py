@@ -129,6 +129,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_client imp
     run_libvirt_module,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import CLOCK
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
@@ -146,6 +147,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def converge(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    refuse_no_time({"max_seconds": params["max_seconds"]})
     wanted = WantedCopy(
         **{name: params[name] for name in ("name", "image", "client", "secret", "bandwidth", "max_seconds")},
         target=params["disk"],

@@ -150,7 +150,7 @@ import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lifeboat.cloud.plugins.module_utils._module import run_module
+from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
     OPENSTACK_OPTIONS,
     OPENSTACK_RULES,
@@ -172,6 +172,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    refuse_no_time({"migration_timeout": params["migration_timeout"]})
     wanted = Wanted(params["volume"], params["type"], params["host"], params["migration_timeout"])
     with opened(params) as cloud:
         volume, receipt = converge(cloud, wanted, dry_run=module.check_mode)
