@@ -32,6 +32,7 @@ NO_NETWORK = "default"
 _GIB = 2**30
 # Of bytes: a name of a file has 255, and what is put around it, with the name of a disk, has some too.
 _LONGEST_NAME = 150
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SIZES = {"vcpus": "VCPUs", "ram": "MiB of memory", "disk": "GiB of disk"}
 
 
@@ -227,8 +228,8 @@ def _flavor(needs: Json, flavors: Sequence[Json], wanted: Wanted) -> tuple[str, 
 
 def _no_names(name: str) -> Iterator[Finding]:
     """Files are called as the machine is, which whoever described it has chosen."""
-    if not name.isprintable() or "/" in name or name.startswith(".") or not 0 < len(name.encode()) <= _LONGEST_NAME:
-        expected = f"at most {_LONGEST_NAME} printable bytes without a slash, and no dot at the beginning"
+    if _CONTROL.search(name) or "/" in name or name.startswith(".") or not 0 < len(name.encode()) <= _LONGEST_NAME:
+        expected = f"at most {_LONGEST_NAME} bytes without a slash, and no dot at the beginning"
         thing, remedy = f"name {name[:80]!r} of the machine", "Give it another name (machine_import_name)."
         yield Finding(thing, "one that no file can have", expected, remedy)
 

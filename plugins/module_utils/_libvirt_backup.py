@@ -160,7 +160,8 @@ def left_of(domain: Domain, wanted: WantedBackup) -> Manifest | None:
         expected = f"backup {wanted.backup} of UUID {domain.uuid}"
         raise LifeboatError(wanted.place, found, expected, "Correct name, backup or directory.")
     files = os.listdir(wanted.place) if os.path.isdir(wanted.place) else []
-    others = [name for name in files if left is None or not _OWN_FILES.fullmatch(name)]
+    # A mark that its writer did not come to put there is as good as none.
+    others = [name for name in files if not (_OWN_FILES.fullmatch(name) if left else name == f"{_MARK}.new")]
     if others:
         found = f"{len(others)} files that are of no backup, such as {min(others)}"
         remedy = "Choose another directory or name, or remove them if they are of no use."
@@ -183,6 +184,13 @@ def _with_images(left: Manifest, domain: Domain, wanted: WantedBackup) -> Manife
         raise LifeboatError(wanted.thing, found, "those that have its snapshots", remedy)
     named = (dataclasses.replace(disk, image=image.image, client=image.client) for disk, image in images)
     return dataclasses.replace(left, disks=tuple(named))
+
+
+def remove_empty(place: str) -> None:
+    """Remove a directory in which there is nothing but perhaps a mark that was not put there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(place, f"{_MARK}.new"))
+    os.rmdir(place)
 
 
 def remove_files(place: str) -> None:

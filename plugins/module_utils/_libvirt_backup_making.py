@@ -28,6 +28,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_backup imp
     is_of,
     left_of,
     read_manifest,
+    remove_empty,
     remove_files,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_disks import WrittenDisk
@@ -179,7 +180,7 @@ class _Making:
         if self.left is not None:
             _forget(self.tools, wanted, self.left)
         elif os.path.isdir(wanted.place):
-            os.rmdir(wanted.place)
+            remove_empty(wanted.place)
         # QEMU, which has no more rights than its user, writes or serves the files of libvirt's; Ceph's are root's.
         os.makedirs(wanted.place, mode=0o700 if self.images else 0o711)
         try:

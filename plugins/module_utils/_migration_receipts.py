@@ -29,6 +29,8 @@ Json = dict[str, t.Any]
 EVACUATION = "evacuation"
 # In so many files it is looked for what is owed, or missing in a report, the newest.
 _FILES = 20
+# As the role migration names them, by when a run began.
+_JOURNALS = "????-??-??T??-??-??Z.jsonl"
 # In place of what a run wanted that cannot say so any more.
 _INTERRUPTED = "interrupted"
 
@@ -92,7 +94,7 @@ def unreported(directory: Path) -> dict[str, Json]:
     So it is when a run was interrupted before it wrote that file, and when a module has outlived its playbook.
     """
     found: dict[str, Json] = {}
-    for journal in sorted(directory.glob("*.jsonl"))[-_FILES:]:
+    for journal in sorted(directory.glob(_JOURNALS))[-_FILES:]:
         report = journal.with_suffix(".json")
         if report.exists() and report.stat().st_mtime_ns >= journal.stat().st_mtime_ns:
             continue

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._command import output_of
+from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
+
+# What rbd says of an image that is not there, and of no other failure. Its exit status is an error number.
+_NO_IMAGE = re.compile(r"exit status 2: .*error opening image .*: \(2\) ", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Images(t.Protocol):
     """What is done with images. LifeboatError when Ceph refuses."""
 
     def snapshots(self, image: RbdImage) -> list[str]:
-        """The names of its snapshots."""
+        """The names of its snapshots; one that is not there has none."""
 
     def create(self, image: RbdImage, snapshot: str) -> None:
         """Take a snapshot."""
@@ -53,7 +58,12 @@ class RbdCommand:
     conf_file: str = "/etc/ceph/ceph.conf"
 
     def snapshots(self, image: RbdImage) -> list[str]:
-        said = self._rbd(image, "snap", "ls", "--format", "json", image.image)
+        try:
+            said = self._rbd(image, "snap", "ls", "--format", "json", image.image)
+        except LifeboatError as error:
+            if _NO_IMAGE.match(error.found):
+                return []
+            raise
         return [str(each["name"]) for each in json.loads(said)]
 
     def create(self, image: RbdImage, snapshot: str) -> None:

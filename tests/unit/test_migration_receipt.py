@@ -86,6 +86,8 @@ def written(directory: Path) -> dict[str, dict[str, t.Any]]:
 
 def test_what_an_interrupted_run_has_left_is_shown_and_learned_from(tmp_path: Path) -> None:
     assert receipts_unreported(tmp_path / "none") == {}
+    # One of migration_run alone, which nobody has made a page of.
+    (tmp_path / "2026-11-22.jsonl").write_text(f"{json.dumps(receipt('web-9'))}\n", encoding="utf-8")
     journal, seen = tmp_path / f"{RUN}.jsonl", [receipt("web-1"), receipt("web-2"), receipt("web-3")]
     asked = json.dumps({"asked": BEGAN, "step": step("web-1")})
     journal.write_text(f"{asked}\n", encoding="utf-8")

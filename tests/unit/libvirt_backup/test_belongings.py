@@ -64,6 +64,14 @@ def test_a_place_without_a_mark_stays_as_it_is(files):
     assert disk.exists()
 
 
+def test_a_mark_that_was_not_put_there_is_none(files):
+    place = Path(files.wanted.place)
+    place.mkdir(parents=True)
+    (place / "backup.begun.new").write_text("{", encoding="utf-8")
+    assert not files.remove() and place.exists()
+    assert files.make() and sorted(each.name for each in place.iterdir()) == ["backup.json", "vda.qcow2"]
+
+
 @pytest.mark.parametrize("live", [True, False])
 def test_a_backup_that_has_become_a_disk_stays(files, live):
     files.make()
