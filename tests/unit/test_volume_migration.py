@@ -162,7 +162,7 @@ def test_an_answer_that_cinder_cannot_give_is_asked_for_again(cinder):
 
 def test_a_migration_that_takes_too_long_is_left_to_cinder_and_found_again(cinder, data):
     cinder.cinder.script = moving_cinder.STUCK
-    done = run(cinder, host=THERE, migration_timeout=0.05)
+    done = run(cinder, host=THERE, migration_timeout=1)
     assert done["failed"] and "migration migrating after" in done["found"] and "next run" in done["remedy"]
     data.steps = list(moving_cinder.MIGRATE[2:])
     assert run(cinder, host=THERE)["actions"] == [f"go on with the migration of volume data from {HERE}"]
