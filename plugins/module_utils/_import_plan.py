@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._import_reach import not_let_in
 from ansible_collections.lifeboat.cloud.plugins.module_utils._inventory import Finding
+from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import FILE_NAME, can_name_a_file
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,9 +31,6 @@ REHEARSAL_DESCRIPTION = "Rehearsal of an import by lifeboat.cloud"
 NO_NETWORK = "default"
 """What the network of a machine that tells no interface is called in the mapping."""
 _GIB = 2**30
-# Of bytes: a name of a file has 255, and what is put around it, with the name of a disk, has some too.
-_LONGEST_NAME = 150
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SIZES = {"vcpus": "VCPUs", "ram": "MiB of memory", "disk": "GiB of disk"}
 
 
@@ -227,11 +225,10 @@ def _flavor(needs: Json, flavors: Sequence[Json], wanted: Wanted) -> tuple[str, 
 
 
 def _no_names(name: str) -> Iterator[Finding]:
-    """Files are called as the machine is, which whoever described it has chosen."""
-    if _CONTROL.search(name) or "/" in name or name.startswith(".") or not 0 < len(name.encode()) <= _LONGEST_NAME:
-        expected = f"at most {_LONGEST_NAME} bytes without a slash, and no dot at the beginning"
+    """Files are called as the machine is."""
+    if not can_name_a_file(name):
         thing, remedy = f"name {name[:80]!r} of the machine", "Give it another name (machine_import_name)."
-        yield Finding(thing, "one that no file can have", expected, remedy)
+        yield Finding(thing, "one that no file can have", FILE_NAME, remedy)
 
 
 def _too_large(disks: Sequence[ImagePlan], wanted: Wanted) -> Iterator[Finding]:

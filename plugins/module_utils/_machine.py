@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -25,6 +26,12 @@ _LARGEST_MEMORY = 64 * 2**40
 _MOST_VCPUS = 4096
 # More digits than any amount has; Python refuses some thousands with an error of its own.
 _MOST_DIGITS = 20
+# Of bytes: a name of a file has 255, and what is put around it, with the name of a disk, has some too.
+_LONGEST_NAME = 150
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+FILE_NAME = f"at most {_LONGEST_NAME} bytes without a slash, and no dot at the beginning"
+"""What C(can_name_a_file) expects, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,12 @@ def check(machine: Machine, thing: str) -> Machine:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise LifeboatError(thing, f"the disk {twice[0]} twice", "one of each name", "Correct the description.")
     return machine
+
+
+def can_name_a_file(name: str) -> bool:
+    """Whether a file may be called as a machine is, which whoever described it has chosen."""
+    is_plain = "/" not in name and not name.startswith(".") and not _CONTROL.search(name)
+    return is_plain and 0 < len(name.encode()) <= _LONGEST_NAME
 
 
 def machine_type(told: str | None) -> str | None:

@@ -111,6 +111,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._guest_conversion i
     earlier,
 )
 from ansible_collections.lifeboat.cloud.plugins.module_utils._guest_conversion_checks import check
+from ansible_collections.lifeboat.cloud.plugins.module_utils._machine import FILE_NAME, can_name_a_file
 from ansible_collections.lifeboat.cloud.plugins.module_utils._module import refuse_no_time, run_module
 from ansible_collections.lifeboat.cloud.plugins.module_utils._qemu_lock import is_written
 
@@ -139,9 +140,8 @@ def name_of(found: ForeignMachine, wanted: str | None) -> str:
     """The name of the directory to make: the one wanted, or what can be of the machine's."""
     if wanted is None:
         return re.sub(r"[^A-Za-z0-9_.-]", "-", found.machine.name).lstrip(".") or "machine"
-    if not wanted.isprintable() or "/" in wanted or wanted.startswith(".") or not wanted:
-        expected = "one without a slash, and without a dot at its beginning"
-        raise LifeboatError("conversion", f"the name {wanted!r}", expected, "Choose another name.")
+    if not can_name_a_file(wanted):
+        raise LifeboatError("conversion", f"the name {wanted!r}", FILE_NAME, "Choose another name.")
     return wanted
 
 
