@@ -30,13 +30,17 @@ _HEARTBEAT_SECONDS = 4
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """An open channel. ``lost`` resolves with the reason when the channel or its connection is gone."""
+    """An open channel. ``lost`` resolves with the reason when the channel or its connection is gone.
+
+    ``given_up`` is said before that, when its owner has no more use for it: what still arrives is nobody's.
+    """
 
     host: str
     connection: t.Any
     channel: t.Any
     lost: asyncio.Future[str]
     last_progress: float
+    given_up: bool = False
     # What was published and not confirmed: delivery tag -> the owner's note.
     pending: dict[int, t.Any] = field(default_factory=dict)
     next_tag: int = 1
@@ -138,7 +142,7 @@ class Link:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         if self.session is not None:
-            _close(self.session.connection)
+            _give_up(self.session)
             # The goodbye leaves with the next turns of the loop; nobody waits for the answer.
             await asyncio.wait((self.session.lost,), timeout=CONNECT_SECONDS)
 
@@ -161,10 +165,12 @@ class Link:
             if session.lost.done() or not self._stalled(session):
                 continue
             index += 1
+            progress = session.last_progress
             replacement = await self._open(index)
-            # The stall may have ended while the other host was asked.
-            if replacement is not None and not session.lost.done() and not self._stalled(session):
-                _close(replacement.connection)
+            # The stall may have ended while the other host was asked; what the replacement took does not end it.
+            ended = session.last_progress > progress and not self._stalled(session)
+            if replacement is not None and ended and not session.lost.done():
+                _give_up(replacement)
             elif replacement is not None:
                 self._drop(session, "no confirmation or delivery came any more")
                 self.session = session = replacement
@@ -174,7 +180,7 @@ class Link:
     def _drop(self, session: Session, reason: str) -> None:
         self.last_error = reason
         self.session = None
-        _close(session.connection)
+        _give_up(session)
         self._dropped(session, reason)
 
     async def _open(self, index: int) -> Session | None:
@@ -186,7 +192,7 @@ class Link:
         except Exception as error:  # whatever the library raises, the next host is tried
             self.last_error = reason_of(error)
             if session is not None:
-                _close(session.connection)
+                _give_up(session)
             return None
         return session
 
@@ -201,6 +207,11 @@ def amqp_reason(error: BaseException) -> str:
         if isinstance(cause, BaseException):
             return amqp_reason(cause)
     return reason_of(error) if isinstance(error, OSError) else type(error).__name__
+
+
+def _give_up(session: Session) -> None:
+    session.given_up = True
+    _close(session.connection)
 
 
 def _close(connection: t.Any) -> None:

@@ -188,7 +188,8 @@ class MessageTarget:
         )
 
     def _deliver(self, session: Session, tag: int, body: bytes) -> None:
-        if session.lost.done() or self._consumer.session not in (None, session):
+        # A session that is being prepared has deliveries too: they come with the answer to its request.
+        if session.given_up or session.lost.done():
             return
         session.last_progress = self._loop.time()
         session.channel.basic_ack(tag)
