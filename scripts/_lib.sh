@@ -70,8 +70,10 @@ install_python_packages() {
     .venv/bin/pip install -q -r requirements-dev.txt 2> >(grep -v '^WARNING: Location' >&2)
     echo "$stamp" >.venv/stamp
   fi
-  mkdir -p .ansible/collections/ansible_collections/lifeboat
-  ln -sfn ../../../.. .ansible/collections/ansible_collections/lifeboat/cloud
+  local collection=.ansible/collections/ansible_collections/lifeboat/cloud
+  mkdir -p "$(dirname "$collection")"
+  [ -L "$collection" ] || rm -rf "$collection" # a copy, by ansible-galaxy
+  ln -sfn ../../../.. "$collection"
   export PATH="$ROOT/.venv/bin:$PATH"
 }
 

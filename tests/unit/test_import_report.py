@@ -271,7 +271,8 @@ def written(
         ],
     }
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    done = try_playbook(tmp_path, play, {"all": {"hosts": {"localhost": local}}}, *options)
+    shown = {"ANSIBLE_SHOW_CUSTOM_STATS": "1"}
+    done = try_playbook(tmp_path, play, {"all": {"hosts": {"localhost": local}}}, *options, **shown)
     assert (done.returncode != 0) is fails, done.stdout
     return tmp_path / "imports", done.stdout
 
@@ -282,6 +283,7 @@ def test_the_role_leaves_a_page_beside_its_receipt_once(tmp_path: Path) -> None:
     wanted = receipt(host="localhost", copies={"boot": copied(), "data": copied()})
     assert json.loads((directory / f"{RUN}.json").read_text(encoding="utf-8")) == wanted
     assert "web1 answered" in read_page((directory / f"{RUN}.html").read_text(encoding="utf-8")).texts
+    assert "verdict: answered" in said and f"lifeboat_import_report: {directory / RUN}.html" in said
     assert "changed=3" in said and "changed=0" in written(tmp_path)[1]
 
 
