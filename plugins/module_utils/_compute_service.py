@@ -51,7 +51,7 @@ class ComputeService:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a service shall be; None is left as it is."""
+    """How a service shall be; None is left as it is. ``silent_s``: for how many seconds it must not report."""
 
     host: str
     binary: str = _CHANGEABLE
@@ -59,6 +59,7 @@ class Wanted:
     disabled_reason: str | None = None
     forced_down: bool | None = None
     state: str | None = None
+    silent_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +197,30 @@ def await_state(compute: Service, service: ComputeService, state: str, end: floa
     return service
 
 
+def require_silence(compute: Service, service: ComputeService, seconds: float) -> None:
+    """LifeboatError when it reports within so many seconds, as the nova-compute of a host does that works.
+
+    Nova calls down what is forced down, and notes its reports all the same.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(_PAUSE_SECONDS)
+        now = find_service(compute, service.host, service.binary)
+        if now.updated_at != service.updated_at:
+            forced = " though it is forced down" if now.forced_down else ""
+            found = f"a report at {now.updated_at}{forced}, after one at {service.updated_at}"
+            remedy = "See whether the host is off (host_power). If it works, set forced_down=false."
+            raise LifeboatError(str(service), found, f"none within {seconds:g} s, as of a host that is dead", remedy)
+
+
 def converge(compute: Service, wanted: Wanted, wait_s: float, dry_run: bool) -> tuple[list[Change], ComputeService]:
     """Bring the service to what is wanted; the changes and the service afterwards, foretold with ``dry_run``.
 
-    ``wait_s`` bounds, in seconds, all waiting for ``wanted.state``.
+    ``wait_s`` bounds, in seconds, all waiting for ``wanted.state``. Its silence is seen to before anything is changed.
     """
     validate(wanted)
     found = find_service(compute, wanted.host, wanted.binary)
+    require_silence(compute, found, wanted.silent_s)
     after = settled(found, wanted)
     changes = differences(found, after)
     refuse_vain_wait(after, wanted)

@@ -6,8 +6,9 @@
 
 Nova itself takes a host for dead whose nova-compute does not report, though its servers may run and write on. Two
 copies of a server on one disk destroy it, so a proof is asked for: that an operator, or a fencing device's answer, has
-forced the service down. And where the dead host alone has a server's disks, Nova would make it anew from its image, and
-delete the disks once the host is back.
+forced the service down. The other copy may also be where the server was on its way to when its host died: libvirt lets
+it run there some seconds before Nova knows. And where the dead host alone has a server's disks, Nova would make it anew
+from its image, and delete the disks once the host is back.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import (
 )
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import ComputeService
     from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import Service
     from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import Server
 
@@ -49,7 +53,8 @@ class Wanted:
     """``server`` shall not be on the dead host ``away_from`` any more, but on ``host`` or where Nova puts it.
 
     ``keeps_disks``: the hosts share them, so that they outlive their host, or nobody minds that they are lost.
-    ``proof_follows``: what is foretold is foretold for a host that is proven dead by then.
+    ``proof_follows``: what is foretold is foretold for a host that is proven dead by then. ``not_running_on``: hosts on
+    which somebody has seen that the server does not run.
     """
 
     server: str
@@ -58,6 +63,7 @@ class Wanted:
     keeps_disks: bool
     timeout_s: float
     proof_follows: bool = False
+    not_running_on: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -92,16 +98,18 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
         raise LifeboatError(thing, found, "two hosts", "Give another host, or none.")
     server = find_server(compute, wanted.server)
     receipt = Receipt()
-    records = _records_of(compute, server)
+    of_all_kinds = read_records(compute, {"instance_uuid": server.id})
+    records = [each for each in of_all_kinds if each.kind == "evacuation"]
     if server.host != wanted.away_from:
         receipt.record = next((each for each in records if each.source == wanted.away_from), None)
         return server, receipt
     record = records[0] if records and not records[0].ended and not abandoned(server, records[0]) else None
     if record is None:
-        _refuse(compute, server, wanted, proven=dry_run and wanted.proof_follows)
+        _refuse(compute, server, of_all_kinds, wanted, proven=dry_run and wanted.proof_follows)
         where = wanted.host or "a host that Nova chooses"
         receipt.actions.append(f"rebuild {server} of the dead host {wanted.away_from} on {where}")
     else:
+        _refuse_other(server, record, wanted)
         receipt.actions.append(f"go on with the evacuation of {server} from {wanted.away_from}")
         receipt.began = began_in(record.created_at)
     if dry_run:
@@ -128,8 +136,42 @@ def _records_of(compute: Service, server: Server) -> list[Record]:
     return [each for each in read_records(compute, {"instance_uuid": server.id}) if each.kind == "evacuation"]
 
 
-def _refuse(compute: Service, server: Server, wanted: Wanted, *, proven: bool) -> None:
-    """LifeboatError without the proof that the source is dead, and for what Nova would refuse."""
+def _refuse_other(server: Server, record: Record, wanted: Wanted) -> None:
+    if wanted.host and record.destination and record.destination != wanted.host:
+        found = f"an evacuation to {record.destination} under way"
+        remedy = "Run it without host, which watches that one to its end, and migrate the server afterwards."
+        raise LifeboatError(str(server), found, f"one to {wanted.host}, or none", remedy)
+
+
+def _refuse_second_copy(
+    services: Sequence[ComputeService], server: Server, records: Sequence[Record], wanted: Wanted
+) -> None:
+    """LifeboatError where the server may have begun to run on another host. ``records``: all, the latest first.
+
+    A migration that the dead host's end has left open may have got there; so may one that has failed of a server that
+    is in ERROR since, which is how Nova leaves one of which the last step, after libvirt's, has failed.
+    """
+    cleared = {None, wanted.away_from, *wanted.not_running_on, *(each.host for each in services if each.forced_down)}
+    for record in records:
+        if record.settled and not record.failed:
+            return  # Nova has known since where it is.
+        there, kind = record.destination, {"live": "live migration"}.get(record.kind, record.kind)
+        is_open = not record.settled or (record.kind == "live" and server.status == "ERROR")
+        starts_there = record.kind in ("live", "evacuation") and record.source == wanted.away_from
+        if not (is_open and starts_there) or there in cleared:
+            continue
+        found = (
+            f"a {kind} to {there} that is {record.status}, so it may run there although Nova has it on {server.host}"
+        )
+        remedy = (
+            f"See on {there} whether it runs (virsh list), and if so, end it (virsh destroy). Then name the host in "
+            "not_running_on, and reset the server's state (openstack server set --state) if Nova is busy with it."
+        )
+        raise LifeboatError(str(server), found, "a server that runs nowhere else", remedy)
+
+
+def _refuse(compute: Service, server: Server, records: Sequence[Record], wanted: Wanted, *, proven: bool) -> None:
+    """LifeboatError without the proof that the server runs nowhere, and for what Nova would refuse."""
     services = read_services(compute)
     source = service_of(services, wanted.away_from)
     if not (source.forced_down or proven):
@@ -139,6 +181,7 @@ def _refuse(compute: Service, server: Server, wanted: Wanted, *, proven: bool) -
         )
         found = f"state {source.state} and not forced down, so its servers may still run and write to their disks"
         raise LifeboatError(str(source), found, "a service that is forced down, as proof that the host is dead", remedy)
+    _refuse_second_copy(services, server, records, wanted)
     if server.status not in _STATUSES or server.task:
         task = f" and Nova busy with {server.task}" if server.task else ""
         remedy = "Wait, or end what goes on; reset its state (openstack server set --state) when the dead host held it."
@@ -169,7 +212,12 @@ def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -
         # What was taken without an answer shows by what Nova does; until then the failure may be an earlier one's.
         if server.task or receipt.record:
             receipt.doubt = ""
-        said = "" if server.task or receipt.doubt else failure_in(events_of(compute, server, "evacuate"))
+        told = (
+            []
+            if server.task or receipt.doubt
+            else asked_again(lambda: events_of(compute, before, "evacuate"), _GRACE_S, _PAUSE_S)
+        )
+        said = failure_in(told)
         if said or (failed and not server.task):
             found = f"an evacuation that is {status}: {said or 'no reason'}"
             remedy = f"It is {server.status} on {server.host}. Read the logs of nova-scheduler and nova-compute."

@@ -56,6 +56,13 @@ options:
       - How many seconds to wait at most, in all.
     type: float
     default: 120.0
+  silent_for:
+    description:
+      - Fail, before anything is changed, when the service reports within so many seconds, also in check mode. One that
+        works reports every C(report_interval) seconds, even when it is forced down and Nova calls it down; give twice
+        that.
+    type: float
+    default: 0.0
 seealso:
   - module: lifeboat.cloud.hypervisor_info
 """
@@ -161,6 +168,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "forced_down": {"type": "bool"},
     "wait_for": {"type": "str", "choices": ["up", "down"]},
     "wait_timeout": {"type": "float", "default": 120.0},
+    "silent_for": {"type": "float", "default": 0.0},
 }
 
 
@@ -173,6 +181,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         disabled_reason=params["disabled_reason"],
         forced_down=params["forced_down"],
         state=params["wait_for"],
+        silent_s=params["silent_for"],
     )
     with opened(params) as cloud:
         changes, service = converge(cloud.compute, wanted, params["wait_timeout"], dry_run=module.check_mode)

@@ -19,6 +19,7 @@ description:
     which M(lifeboat.cloud.compute_service) does after a power device has said that the host is off.
   - Refuses a server whose disks only the dead host has. Nova would make them anew from the image, and delete the old
     ones when the host is back.
+  - Refuses a server that was on its way to another host when its own one died, until somebody has looked there.
   - A server that is not on the dead host any more is left alone; an evacuation that is under way is watched to its end.
 extends_documentation_fragment:
   - lifeboat.cloud._openstack
@@ -53,6 +54,14 @@ options:
         not happened there. All other refusals are said. Without check mode the proof is asked for whatever this says.
     type: bool
     default: false
+  not_running_on:
+    description:
+      - Hosts on which somebody has seen that the server does not run. It is refused where a live migration or an
+        evacuation from the dead host to another one was left open, since it may run there although Nova does not know,
+        unless that host is named here or forced down as well.
+    type: list
+    elements: str
+    default: []
   evacuation_timeout:
     description:
       - How many seconds it may take.
@@ -158,6 +167,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "shared_storage": {"type": "str"},
     "lose_disks": {"type": "bool", "default": False},
     "proof_follows": {"type": "bool", "default": False},
+    "not_running_on": {"type": "list", "elements": "str", "default": []},
     "evacuation_timeout": {"type": "float", "default": 600.0},
 }
 
@@ -172,6 +182,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         keeps_disks=bool(params["shared_storage"]) or params["lose_disks"],
         timeout_s=params["evacuation_timeout"],
         proof_follows=params["proof_follows"],
+        not_running_on=tuple(params["not_running_on"]),
     )
     with opened(params) as cloud:
         server, receipt = converge(cloud.compute, wanted, dry_run=module.check_mode)

@@ -322,6 +322,18 @@ def test_where_it_cannot_go_is_refused_with_the_reason(server: Server) -> None:
     assert not_dead["failed"] and "not forced down" in not_dead["found"]
 
 
+def test_a_host_that_works_though_it_is_forced_down_loses_no_server(server: Server) -> None:
+    here = server.host
+    module("localhost", "compute_service", host=here, forced_down=True, **CLOUD)
+    try:
+        done = play("evacuate", "-e", f"migration_dead={here}", check=False)
+    finally:
+        module("localhost", "compute_service", host=here, forced_down=False, wait_for="up", **CLOUD)
+    assert done.returncode != 0 and "though it is forced down" in done.text and not done.changes
+    server.must_have_stayed()
+    assert server.host == here
+
+
 def test_the_servers_of_a_dead_host_are_rebuilt_on_another_one_by_one(server: Server) -> None:
     dead, other = server.host, Server("web-2", "")
     play("first_server", *first_servers(2))

@@ -180,6 +180,28 @@ def test_a_service_forced_down_before_is_not_waited_for_to_come_up(nova):
     assert failed["found"] == "it is forced down" and "forced_down=false" in failed["remedy"]
 
 
+def reports(*hosts):
+    """Let these report with each look."""
+
+    def report(cloud):
+        for each in cloud.services:
+            if each["host"] in hosts:
+                each["updated_at"] += "0"
+
+    return report
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_one_that_reports_though_it_is_forced_down_is_not_taken_for_silent(nova, check):
+    nova.services[0] |= {"forced_down": True, "updated_at": "2026-11-21T13:42:05."}
+    nova.before_services = reports("cmp1")
+    failed = run(nova, check=check, state="disabled", silent_for=30)
+    assert "a report at 2026-11-21T13:42:05.00 though it is forced down" in failed["found"] and not bodies(nova)
+    nova.before_services = reports("cmp2")
+    silent = run(nova, check=check, state="disabled", silent_for=0.1)
+    assert silent["changed"] and len(bodies(nova)) == (not check)
+
+
 def test_check_mode_does_not_wait(nova):
     nova.before_services = states("down")
     assert run(nova, check=True, wait_for="up")["changed"] is False

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -185,6 +186,26 @@ def test_the_power_of_a_host_that_works_is_not_cut(operator: Operator) -> None:
         assert done.failed and "found that nova-compute on cmp2 is up" in done.said, done.said[-3000:]
         assert "with the servers web-1, web-2; expected one that is down" in done.said
     assert operator.power == "running" and not operator.changes()
+
+
+def test_a_host_that_reports_though_it_is_forced_down_is_not_dead(operator: Operator) -> None:
+    cmp2, looks = operator.service("cmp2"), itertools.count()
+    cmp2.update(forced_down=True)
+    operator.cloud.before_services = lambda _cloud: cmp2.update(updated_at=f"2026-11-21T13:42:{next(looks):02}.000000")
+    done = operator.play("evacuate", migration_dead="cmp2", migration_lose_disks=True)
+    assert done.failed and "though it is forced down" in done.said and not operator.changes(), done.said[-3000:]
+
+
+def test_a_server_that_was_on_its_way_is_not_rebuilt_until_somebody_has_looked(operator: Operator) -> None:
+    operator.service("cmp2").update(forced_down=True, state="down")
+    web_1 = operator.cloud.moving.servers[UUID]
+    operator.cloud.moving.begin(web_1, "live", "cmp3")
+    web_1.status, web_1.task, web_1.steps = "ACTIVE", None, []
+    options = {"migration_dead": "cmp2", "migration_lose_disks": True, "migration_dead_silent_for": 1}
+    refused = operator.play("evacuate", "--check", **options)
+    assert refused.failed and "it may run there although Nova has it on cmp2" in refused.said, refused.said[-3000:]
+    looked = operator.play("evacuate", "--check", **options, migration_not_running_on=["cmp3"])
+    assert not looked.failed, looked.said[-3000:]
 
 
 def test_a_host_that_hangs_loses_its_power_where_that_is_said(operator: Operator) -> None:

@@ -79,11 +79,79 @@ def test_one_under_way_is_watched_and_not_begun_again(nova):
     assert did["actions"] == ["go on with the evacuation of server web-1 from cmp1"]
 
 
+def test_one_to_another_host_is_not_taken_for_the_one_that_is_wanted(nova):
+    nova.moving.begin(nova.moving.servers[UUID], "evacuation", "cmp2")
+    for check in (True, False):
+        done = run(nova, check=check, host="cmp4")
+        assert done["found"] == "an evacuation to cmp2 under way" and requests(nova) == []
+
+
+def left_open(nova, kind, recorded="running", status="ACTIVE", task=None):
+    """A migration to cmp2 that cmp1 had begun when it died; an operator has reset the server's state."""
+    moving = nova.moving.servers[UUID]
+    nova.moving.begin(moving, kind, "cmp2")
+    moving.steps, moving.status, moving.task = [], status, task
+    moving.record["status"] = recorded
+
+
+@pytest.mark.parametrize(
+    ("kind", "recorded", "server"),
+    [
+        ("live", "running", {}),
+        ("live", "running (post-copy)", {}),
+        ("live", "running", {"status": "MIGRATING", "task": "migrating"}),
+        # As Nova leaves it when its own last step has failed, after libvirt's.
+        ("live", "error", {"status": "ERROR"}),
+        ("evacuation", "pre-migrating", {}),
+    ],
+)
+def test_one_that_may_run_where_it_was_on_its_way_to_has_no_second_copy(nova, kind, recorded, server):
+    left_open(nova, kind, recorded, **server)
+    for check in (True, False):
+        done = run(nova, check=check)
+        assert f"to cmp2 that is {recorded}, so it may run there" in done["found"] and requests(nova) == []
+        assert "not_running_on" in done["remedy"]
+    nova.moving.servers[UUID].status, nova.moving.servers[UUID].task = "ACTIVE", None
+    assert run(nova, check=True, not_running_on=["cmp2"])["changed"]
+    # Its host is dead, too.
+    nova.services[1]["forced_down"] = True
+    assert run(nova, check=True)["changed"]
+
+
+@pytest.mark.parametrize("status", ["error", "failed", "cancelled", "completed"])
+def test_a_live_migration_that_nova_is_through_with_is_in_nobodys_way(nova, status):
+    left_open(nova, "live", status)
+    assert run(nova)["server"]["host"] == "cmp2"
+
+
+def test_what_was_left_open_before_nova_knew_again_where_it_is_is_in_nobodys_way(nova):
+    left_open(nova, "live")
+    left_open(nova, "live", "completed")
+    assert run(nova)["server"]["host"] == "cmp2"
+
+
+def test_an_answer_that_fails_ends_no_watch(nova, monkeypatch):
+    answer, failures = nova.moving.answer, itertools.count()
+    nova.moving.script["evacuation"] = [
+        *moving_nova.EVACUATE[:1],
+        ("pre-migrating", "REBUILD", None, False),
+        *moving_nova.EVACUATE[1:],
+    ]
+
+    def fails_twice(call, rest):
+        if "os-instance-actions" in rest and next(failures) < 2:
+            return 500, {"computeFault": {"code": 500, "message": "Unexpected API Error."}}
+        return answer(call, rest)
+
+    monkeypatch.setattr(nova.moving, "answer", fails_twice)
+    assert run(nova)["server"]["host"] == "cmp2" and next(failures) > 2
+
+
 def test_one_that_nobody_goes_on_with_is_asked_for_again(nova, monkeypatch):
     """The new host died, too, and the server's state was reset."""
     server = nova.moving.servers[UUID]
-    nova.moving.begin(server, "evacuation", "cmp2")
-    server.task, server.steps = None, []
+    left_open(nova, "evacuation", "accepted")
+    nova.services[1]["forced_down"] = True
     assert run(nova)["server"]["host"] == "cmp2" and requests(nova) == [{"evacuate": {}}]
     monkeypatch.setattr(_server_evacuation, "_GRACE_S", 0.05)
     server.host, nova.moving.script["evacuation"] = "cmp1", [("accepted", "ACTIVE", None, False)]
