@@ -49,6 +49,11 @@ class WantedCopy:
         """For messages."""
         return f"disk {self.target} of domain {self.name}"
 
+    @property
+    def unnamed(self) -> str:
+        """What the image is called until it is marked. Nobody else has it, and nothing is ever written into it."""
+        return f"{self.image}.lifeboat-new"
+
 
 class BlockCopyCalls(t.Protocol):
     """libvirt's calls for a block copy. CallError when it refuses."""
@@ -77,6 +82,9 @@ class CopyImages(t.Protocol):
 
     def create(self, image: str, size: int) -> None:
         """Make it."""
+
+    def rename(self, image: str, to: str) -> None:
+        """Give it another name of the same pool; refused when there is one of that name."""
 
     def mark(self, image: str, owner: str) -> None:
         """Note on the image that it is an unfinished copy of ``owner``; with an empty one that it is none any more."""

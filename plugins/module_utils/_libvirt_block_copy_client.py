@@ -65,6 +65,9 @@ class RbdProgram:
     def create(self, image: str, size: int) -> None:
         self._rbd("create", "--no-progress", "--size", f"{size}B", image)
 
+    def rename(self, image: str, to: str) -> None:
+        self._rbd("rename", image, to)
+
     def mark(self, image: str, owner: str) -> None:
         if owner:
             self._rbd("image-meta", "set", image, _MARK, owner)

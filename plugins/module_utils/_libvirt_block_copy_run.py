@@ -98,23 +98,34 @@ class Copy:
         return f"{domain.uuid}/{self.wanted.target}"
 
     def _begin_anew(self) -> None:
-        """Of a copy that ended with its guest nothing can be used. Ceph keeps an image that somebody has open."""
-        if left := self._remove():
-            found = left.removeprefix("; ")
-            remedy = "See with rbd status who has it open."
-            raise LifeboatError(f"image {self.wanted.image}", found, "one that nobody has open", remedy)
+        """Of a copy that ended with its guest nothing can be used."""
+        self._clear(self.wanted.image)
         self._begin()
 
     def _begin(self) -> None:
         calls, wanted = self.tools.calls, self.wanted
-        size = calls.size(wanted.name, wanted.target)
-        self.tools.images.create(wanted.image, size)
+        self._make_image(calls.size(wanted.name, wanted.target))
         try:
-            self.tools.images.mark(wanted.image, self._owner(require_domain(self.connection, wanted.name)))
             calls.copy(wanted.name, wanted.target, destination_xml(wanted), wanted.bandwidth << 20)
         except LifeboatError as error:
             self._take_back(error.found)
         self._see_through()
+
+    def _make_image(self, size: int) -> None:
+        """Make the image, which gets its name when it is marked: without a mark the next run would refuse it."""
+        images, wanted = self.tools.images, self.wanted
+        if images.exists(wanted.unnamed):
+            self._clear(wanted.unnamed)
+        images.create(wanted.unnamed, size)
+        images.mark(wanted.unnamed, self._owner(require_domain(self.connection, wanted.name)))
+        images.rename(wanted.unnamed, wanted.image)
+
+    def _clear(self, image: str) -> None:
+        """Remove an image that is left; LifeboatError when somebody has it open, for then Ceph keeps it."""
+        if left := self._remove(image):
+            found = left.removeprefix("; ")
+            remedy = "See with rbd status who has it open."
+            raise LifeboatError(f"image {image}", found, "one that nobody has open", remedy)
 
     def _see_through(self) -> None:
         """Wait until both are the same, and give the guest the copy; or take it back."""
@@ -163,7 +174,7 @@ class Copy:
             remedy = f"See virsh blockjob {wanted.name} {wanted.target}; the next run goes on with it."
             found = f"{reason}, and then {error.found}; the image {wanted.image} is left"
             raise LifeboatError(wanted.thing, found, f"the guest on {there}", remedy) from error
-        left = "" if disk.source == there else self._remove()
+        left = "" if disk.source == there else self._remove(wanted.image)
         found = f"{reason}; the guest goes on with {disk.source}{left}"
         remedy = "See the log of the guest's QEMU and Ceph's health, or allow more with max_seconds or bandwidth."
         raise LifeboatError(wanted.thing, found, f"the guest on {there}", remedy)
@@ -175,15 +186,15 @@ class Copy:
             self.tools.clock.sleep(_PAUSE_S)
         return disk
 
-    def _remove(self) -> str:
-        """Remove the image; what to add to the message when it stays."""
+    def _remove(self, image: str) -> str:
+        """Remove an image; what to add to the message when it stays."""
         end = self.tools.clock.monotonic() + _SETTLE_S
         while True:
             try:
-                self.tools.images.remove(self.wanted.image)
+                self.tools.images.remove(image)
             except LifeboatError as error:
                 if self.tools.clock.monotonic() >= end:
-                    return f"; the unfinished image {self.wanted.image} is left ({error.found})"
+                    return f"; the unfinished image {image} is left ({error.found})"
                 self.tools.clock.sleep(_PAUSE_S)
             else:
                 return ""

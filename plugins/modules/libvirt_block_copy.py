@@ -17,7 +17,8 @@ description:
   - The old disk is not touched, and stays for you to remove. From the moment the guest has the image, it falls behind.
   - When the copy fails or takes too long, it is ended, the guest goes on with its old disk, and the image is removed.
   - A copy that an interrupted run has begun is gone on with. One that ended with its guest meanwhile is begun anew, in
-    an image that is marked as unfinished until then (C(rbd image-meta), C(lifeboat.unfinished_copy_of)); no other image
+    an image that is marked as unfinished until then (C(rbd image-meta), C(lifeboat.unfinished_copy_of)). Until it is
+    marked it is empty and has C(.lifeboat-new) behind its name; the next run removes one that is left. No other image
     is ever removed.
   - Refuses, before anything is changed, a domain that is off or a server of Nova, a disk that is read-only, shared or
     encrypted, one with snapshots or checkpoints of libvirt, since they are in the disk that is left, and an image that

@@ -154,9 +154,15 @@ class Pool:
         return image in self.images
 
     def create(self, image: str, size: int) -> None:
+        assert image not in self.images
         self.images[image] = size
 
+    def rename(self, image: str, to: str) -> None:
+        self.images[to] = self.images.pop(image)
+        self.marks[to] = self.marks.pop(image, "")
+
     def mark(self, image: str, owner: str) -> None:
+        assert image in self.images
         self.marks[image] = owner
 
     def marked(self, image: str) -> str:

@@ -99,6 +99,47 @@ def test_a_copy_that_somebody_has_open_is_not_begun_anew(world: World) -> None:
     assert world.pool.images == {"vms/vm1": 1} and world.calls.did == []
 
 
+class Killed(BaseException):
+    """The run ends here."""
+
+
+@pytest.mark.parametrize("step", ["create", "mark", "rename"])
+def test_a_run_that_was_killed_while_it_made_the_image_is_begun_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    did = getattr(world.pool, step)
+
+    def killed(*arguments: Any) -> None:
+        did(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as during, pytest.raises(Killed):
+        during.setattr(world.pool, step, killed)
+        world.run()
+    assert len(world.pool.images) == 1 and world.calls.did == []
+    world.pool.watched = 3
+    foretold = [each.says for each in world.plan().changes()]
+    says, _plan = world.run()
+    verb = "begin anew the copy of" if step == "rename" else "copy"
+    assert says == foretold == [f"{verb} disk vda of domain vm1 to {THERE}"]
+    assert world.pool.images == {"vms/vm1": 64 << 20} and world.sources() == ["vms/vm1", "vms/vm1"]
+    assert not world.pool.marked("vms/vm1") and world.run()[0] == []
+
+
+def test_an_image_that_was_begun_and_cannot_be_removed_is_named(world: World) -> None:
+    world.pool.create("vms/vm1.lifeboat-new", 1)
+    world.pool.watched = 1000
+    with pytest.raises(LifeboatError, match=r"vms/vm1\.lifeboat-new is left \(image has watchers\)"):
+        world.run()
+    assert world.pool.images == {"vms/vm1.lifeboat-new": 1} and world.calls.did == []
+
+
+def test_an_unfinished_image_of_disk_import_is_left_alone(world: World) -> None:
+    world.pool.create("vms/vm1.lifeboat-partial", 1)
+    world.run()
+    assert world.pool.images == {"vms/vm1": 64 << 20, "vms/vm1.lifeboat-partial": 1}
+
+
 def test_an_image_is_marked_until_it_may_be_the_guests(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     for call in ("copy", "pivot"):
@@ -134,6 +175,13 @@ def test_the_mark_is_metadata_of_the_image(monkeypatch: pytest.MonkeyPatch) -> N
     images.mark("vms/vm1", "")
     assert images.marked("vms/vm1") == "" and kept == {}
     assert said[0] == ["rbd", "--id", "nova", "--conf", "/etc/ceph/ceph.conf", "image-meta"]
+
+
+def test_the_image_is_renamed_by_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[list[str]] = []
+    monkeypatch.setattr(_libvirt_block_copy_client, "output_of", lambda command, timeout_s: said.append(command[5:]))
+    _libvirt_block_copy_client.RbdProgram("nova", 5.0, 60.0).rename("vms/vm1.lifeboat-new", "vms/vm1")
+    assert said == [["rename", "vms/vm1.lifeboat-new", "vms/vm1"]]
 
 
 def no_copy(world: World) -> None:
