@@ -10,6 +10,8 @@ that moment the guest's disk is the old one. Which of this was reached tells the
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import typing as t
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -25,6 +27,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._libvirt_power import Clock
 
 _NOVA = "openstack.org/xmlns/libvirt/nova"
+_MONITOR = re.compile(r"(?:\[(?P<address>[^]]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class WantedCopy:
     """The disk ``target`` of a domain shall be the image ``image``, as POOL/NAME.
 
     It is opened as C(client.)``client`` with the libvirt secret ``secret`` (its UUID), at ``monitors`` (HOST or
-    HOST:PORT) or else at those of ceph.conf. ``bandwidth`` in MiB/s, 0 for no limit.
+    HOST:PORT, with an address of IPv6 in brackets before a port) or else at those of ceph.conf. ``bandwidth`` in MiB/s,
+    0 for no limit.
     """
 
     name: str
@@ -116,10 +120,27 @@ class Disk:
 
 
 def validate(wanted: WantedCopy) -> None:
-    """LifeboatError for an image's name that is none."""
+    """LifeboatError for an image's name or a monitor that is none, and for a negative bandwidth."""
     pool, slash, name = wanted.image.partition("/")
     if not pool or not slash or not name or set("/@") & set(name):
         raise LifeboatError(wanted.thing, f"the image {wanted.image!r}", "POOL/NAME", "Correct the name.")
+    if wanted.bandwidth < 0:
+        raise LifeboatError("bandwidth", str(wanted.bandwidth), "0 or more", "Correct the option, or leave it out.")
+    for monitor in wanted.monitors:
+        _host_and_port(monitor)
+
+
+def _host_and_port(monitor: str) -> tuple[str, str | None]:
+    """As libvirt takes them: the host without brackets, the port or None. LifeboatError for what is neither."""
+    found = _MONITOR.fullmatch(f"[{monitor}]" if monitor.count(":") > 1 and "[" not in monitor else monitor)
+    try:
+        if not found or not 1 <= int(found["port"] or 1) <= 65535:
+            raise ValueError
+        host = str(ipaddress.IPv6Address(found["address"])) if found["address"] else found["host"]
+    except ValueError:
+        expected = "HOST, HOST:PORT, ADDRESS of IPv6 or [ADDRESS]:PORT"
+        raise LifeboatError("monitors", repr(monitor), expected, "Correct the option, or leave it out.") from None
+    return host, found["port"]
 
 
 def find_disk(domain: Domain, wanted: WantedCopy, *, live: bool = True) -> Disk:
@@ -162,7 +183,7 @@ def destination_xml(wanted: WantedCopy) -> str:
     SubElement(auth, "secret", {"type": "ceph", "uuid": wanted.secret})
     source = SubElement(disk, "source", {"protocol": "rbd", "name": wanted.image})
     for monitor in wanted.monitors:
-        host, _colon, port = monitor.partition(":")
+        host, port = _host_and_port(monitor)
         SubElement(source, "host", {"name": host} | ({"port": port} if port else {}))
     SubElement(disk, "target", {"dev": wanted.target})
     return ElementTree.tostring(disk, encoding="unicode")

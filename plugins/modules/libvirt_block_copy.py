@@ -55,7 +55,8 @@ options:
     required: true
   monitors:
     description:
-      - Ceph's monitors, as HOST or HOST:PORT. By default QEMU takes them from C(/etc/ceph/ceph.conf).
+      - Ceph's monitors, as HOST or HOST:PORT, such as V([fd00::1]:6789). By default QEMU takes them from
+        C(/etc/ceph/ceph.conf).
     type: list
     elements: str
     default: []

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -45,11 +46,15 @@ def test_the_guest_gets_the_image_and_so_does_its_definition(world: World) -> No
 
 
 def test_libvirt_is_told_where_the_image_is_and_with_which_key() -> None:
-    disk = ElementTree.fromstring(destination_xml(replace(WANTED, monitors=("a:1", "b"))))
+    monitors = ("a:1", "b", "10.0.0.1", "[fd00::1]:6789", "[fd00::2]", "fd00::3")
+    disk = ElementTree.fromstring(destination_xml(replace(WANTED, monitors=monitors)))
     assert disk.find("auth").attrib == {"username": "nova"}  # type: ignore[union-attr]
     assert disk.find("auth/secret").attrib == {"type": "ceph", "uuid": "5f1a3d4e"}  # type: ignore[union-attr]
     assert disk.find("source").attrib == {"protocol": "rbd", "name": "vms/vm1"}  # type: ignore[union-attr]
-    assert [each.attrib for each in disk.iterfind("source/host")] == [{"name": "a", "port": "1"}, {"name": "b"}]
+    assert [each.attrib for each in disk.iterfind("source/host")] == [
+        *({"name": "a", "port": "1"}, {"name": "b"}, {"name": "10.0.0.1"}),
+        *({"name": "fd00::1", "port": "6789"}, {"name": "fd00::2"}, {"name": "fd00::3"}),
+    ]
     assert disk.find("driver").get("type") == "raw"  # type: ignore[union-attr]
 
 
@@ -357,6 +362,14 @@ def test_what_would_not_do_is_refused(world: World, trouble: Callable[[World], N
         ({"image": "vm1"}, "POOL/NAME"),
         ({"image": "vms/a/b"}, "POOL/NAME"),
         ({"image": "vms/a@b"}, "POOL/NAME"),
+        ({"bandwidth": -1}, "bandwidth: found -1; expected 0 or more"),
+        *(
+            ({"monitors": ("a", monitor)}, re.escape(f"monitors: found {monitor!r}"))
+            for monitor in (
+                *("", ":6789", "a:", "a:b", "a:0", "a:65536", "a b", "10.0.0.1:6789/0", "10.0.0.1,10.0.0.2"),
+                *("[fd00::1", "[fd00::1]:", "[fd00::1]6789", "[a]:6789", "fd00:::1", "[v2:10.0.0.1:3300]"),
+            )
+        ),
     ],
 )
 def test_what_is_asked_for_in_vain_is_refused(world: World, change: dict[str, Any], words: str) -> None:
