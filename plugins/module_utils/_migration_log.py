@@ -35,8 +35,11 @@ _MOVED = re.compile(r"the instance\s*has moved from host (\S+) to host (\S+)")
 _FAILED = re.compile(r"Live Migration failure|Migration operation (?:has aborted|was cancelled)|migration failed", re.I)
 # For so many seconds Nova, which looks twice a second, may go on to tell of a migration that libvirt has ended.
 _LATE_S = 5.0
-# The only sign in its source's log that a server was shut down to be moved, and not stopped or deleted.
-_COLD = re.compile(r"task_state resize_migrat")
+# The only signs in its source's log that a server was shut down to be moved, and not stopped or deleted: Neutron's word
+# that its ports are gone, and the traceback of a move that broke off before that came.
+_COLD = re.compile(r"task_state resize_migrat|, in _?resize_instance\b")
+# Nova is through with the shutdown before it moves the disks.
+_COLD_FAILED = "Setting instance vm_state to ERROR"
 # Seen in migrations that went well; everything else that is warned of deserves a look.
 _HARMLESS = (
     re.compile(r"Received unexpected event network-vif-(?:un)?plugged"),
@@ -194,7 +197,8 @@ class _Reader:
             current.mark("cold", entry.time)
         if entry.level in _WARNED:
             current.warnings.append(warned(entry))
-        if _FAILED.search(message):
+        broke = current.kind == "cold" and entry.level == "ERROR" and _COLD_FAILED in message
+        if broke or _FAILED.search(message):
             current.failed_at = current.failed_at or entry.time
 
     def _mark(self, current: Migration, entry: Entry) -> None:

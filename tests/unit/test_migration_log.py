@@ -140,6 +140,36 @@ def test_two_migrations_of_one_server_are_two() -> None:
     ]
 
 
+UNPLUGGED = "Received unexpected event network-vif-unplugged-1 for instance with vm_state active and task_state resize_"
+TO_ERROR = "Setting instance vm_state to ERROR: oslo_concurrency.processutils.ProcessExecutionError: scp failed"
+POWERED_OFF = [line(1, "Instance shutdown successfully after 3 seconds."), line(2, "Instance destroyed successfully.")]
+
+
+@pytest.mark.parametrize(("level", "outcome"), [("ERROR", "failed"), ("WARNING", "finished")])
+def test_a_cold_migration_can_fail_after_the_server_was_shut_down(level: str, outcome: str) -> None:
+    log = [
+        *POWERED_OFF,
+        line(3, f"{UNPLUGGED}migrating.", "WARNING", "nova.compute.manager"),
+        line(9, TO_ERROR, level, "nova.compute.manager"),
+    ]
+    [one] = migrations(entries(log))
+    assert (one.kind, one.outcome, one.phases()["shutdown_s"]) == ("cold", outcome, 3.0)
+    assert [(each.message, each.serious) for each in one.warnings][1:] == [(TO_ERROR, True)]
+
+
+@pytest.mark.parametrize(("function", "told"), [("_resize_instance", ["failed"]), ("do_terminate_instance", [])])
+def test_a_server_that_broke_right_after_its_shutdown_was_moved_where_the_traceback_says_so(
+    function: str, told: list[str]
+) -> None:
+    place = f'  File "/usr/lib/python3/dist-packages/nova/compute/manager.py", line 6019, in {function}'
+    trace = [
+        f"2026-01-01 00:00:03.000 7 ERROR nova.compute.manager [instance: {SERVER}] {text}\n"
+        for text in ("Traceback (most recent call last):", place)
+    ]
+    log = [*POWERED_OFF, line(3, TO_ERROR, "ERROR", "nova.compute.manager"), *trace]
+    assert [each.outcome for each in migrations(entries(log))] == told
+
+
 @pytest.mark.parametrize("cold", [True, False])
 def test_a_server_that_left_cold_or_was_stopped_comes_back_live(cold: bool) -> None:
     unplugged = "Received unexpected event network-vif-unplugged-1 for instance with task_state resize_migrated."
