@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils._probe import messages
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.config import MessageLedger
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.messages import MessageTarget
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.series import Series
@@ -140,6 +141,13 @@ class Cluster:
         return [None if end is None else str(end) for end in ends]
 
 
+async def until(holds: t.Callable[[], object], limit: float = 20.0) -> None:
+    """Wait until it holds."""
+    async with asyncio.timeout(limit):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
 @contextlib.asynccontextmanager
 async def cluster() -> t.AsyncIterator[Cluster]:
     first = Broker()
@@ -178,7 +186,7 @@ def test_messages_are_confirmed_and_consumed_and_losses_are_seen() -> None:
             lab.first.manner = "nack"
             assert await lab.publish(range(10, 12)) == ["refused by the broker"] * 2
             lab.first.queue.append(b"run/messages 10")
-            await asyncio.sleep(1.2)
+            await until(lambda: lab.target._expired and 10 in lab.target._deliveries)
             lab.target._expired.clear()
             balance = await lab.target.balance()
             assert (balance.acknowledged, balance.refused, balance.unknown) == (10, 2, 0)
@@ -255,6 +263,28 @@ def test_a_consumer_whose_broker_hangs_moves_on() -> None:
             assert (balance.lost, balance.duplicated) == (0, 0)
             assert lab.consumption.good >= 15
             assert lab.consumption.last_success is not None
+            session = lab.target._consumer.session
+            assert session is not None and session.host == "127.0.0.1"
+
+    asyncio.run(scenario())
+
+
+def test_a_consumer_moves_on_for_messages_that_came_too_late_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Less than it takes the heartbeat to miss the broker.
+    monkeypatch.setattr(messages, "DRAIN_SECONDS", 5.0)
+
+    async def scenario() -> None:
+        async with cluster() as lab:
+            lab.second.manner = "hang"
+            # What is connected stays so; nobody can connect anew.
+            for broker in (lab.first, lab.second):
+                broker.server.close()
+            assert await lab.publish(range(5)) == [None] * 5
+            await until(lambda: len(lab.target._expired) == 5)
+            await lab.first.start("127.0.0.1", lab.first.port)
+            balance = await lab.target.balance()
+            assert (balance.acknowledged, balance.lost) == (5, 0)
+            assert lab.consumption.errors == {"not delivered": 5}
             session = lab.target._consumer.session
             assert session is not None and session.host == "127.0.0.1"
 

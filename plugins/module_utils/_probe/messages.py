@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import itertools
 import typing as t
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.amqp import (
@@ -56,7 +57,7 @@ class MessageTarget:
         self._deliveries: dict[int, int] = {}
         self._delivered_at: dict[int, float] = {}
         self._awaited: dict[int, tuple[int, float]] = {}
-        self._expired: set[int] = set()
+        self._expired: dict[int, float] = {}
 
     async def open(self) -> None:
         """Load the client library and connect, the consumer to the second host of the list.
@@ -198,7 +199,7 @@ class MessageTarget:
             return
         number = int(text)
         self._deliveries[number] = self._deliveries.get(number, 0) + 1
-        self._expired.discard(number)
+        self._expired.pop(number, None)
         awaited = self._awaited.pop(number, None)
         if awaited is not None:
             self.consumption.settle(awaited[0], self._loop.time())
@@ -215,10 +216,12 @@ class MessageTarget:
             self._awaited[publication.number] = (index, self._loop.time())
 
     def _undelivered(self, session: Session) -> bool:
-        if not self._awaited:
+        # What expired was confirmed before all that has not, and is still to come: publishing may have ended.
+        waits = itertools.chain(self._expired.values(), (confirmed for _index, confirmed in self._awaited.values()))
+        oldest = next(waits, None)
+        if oldest is None:
             return False
-        _index, confirmed = next(iter(self._awaited.values()))
-        return self._loop.time() - max(confirmed, session.last_progress) > self._settings.stall_reconnect
+        return self._loop.time() - max(oldest, session.last_progress) > self._settings.stall_reconnect
 
     async def _expire(self) -> None:
         """Fail the consuming sample of a message that did not come within the timeout; it is awaited on, unmeasured."""
@@ -230,5 +233,5 @@ class MessageTarget:
                 if now - confirmed <= self._timeout:
                     break
                 del self._awaited[number]
-                self._expired.add(number)
+                self._expired[number] = confirmed
                 self.consumption.settle(index, now, "not delivered")
