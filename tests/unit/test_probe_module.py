@@ -117,7 +117,7 @@ def test_a_failed_warm_up_names_the_probe_and_leaves_nothing(
     call: Caller, server: http.server.ThreadingHTTPServer
 ) -> None:
     server.failing = True  # type: ignore[attr-defined]
-    failed = call.start(warm_up_timeout=0.5)
+    failed = call.start(warm_up_timeout=3)
     assert failed["failed"]
     assert failed["thing"] == "probe api"
     assert "last error: status 503" in failed["found"]
@@ -162,6 +162,42 @@ def test_passwords_are_neither_shown_nor_readable(call: Caller) -> None:
 def test_a_program_that_cannot_start_says_why(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "_MAIN", "raise SystemExit('no luck today')\n")
     assert "no luck today" in call.start()["msg"]
+
+
+def chatty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the program say something long before it holds its lock."""
+    warns = "import sys, time\nsys.stderr.write('a warning\\n')\nsys.stderr.flush()\ntime.sleep(0.5)\n"
+    monkeypatch.setattr(control, "_MAIN", warns + control._MAIN)
+
+
+def test_a_program_that_says_something_before_it_runs_has_not_failed(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chatty(monkeypatch)
+    assert call.start()["probes"]["api"]["successes"] >= 5
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_systemd_is_asked_whether_a_program_that_says_something_lives(
+    call: Caller, monkeypatch: pytest.MonkeyPatch, lives: bool
+) -> None:
+    given: list[list[str]] = []
+
+    def systemd(command: list[str], **_options: t.Any) -> subprocess.CompletedProcess[str]:
+        given.append(command)
+        if command[0] == "systemd-run":
+            log = next(one for one in command if "append:" in one).partition("append:")[2]
+            program = command[command.index("--") + 1 :] if lives else ["echo", "no luck today"]
+            with open(log, "wb") as output:
+                subprocess.Popen(program, stdout=output, stderr=output)
+        return subprocess.CompletedProcess(command, 0 if command[0] == "systemd-run" or lives else 3, "", "")
+
+    chatty(monkeypatch)
+    monkeypatch.setattr(control, "SYSTEMD", call.directory.parent)
+    monkeypatch.setattr(control.subprocess, "run", systemd)
+    begun = call.start()
+    assert given[1] == ["systemctl", "is-active", "--quiet", "lifeboat-probe-drill-1.service"]
+    assert begun["probes"]["api"]["successes"] >= 5 if lives else "no luck today" in begun["msg"]
 
 
 def test_the_archive_runs_by_itself_and_is_complete(tmp_path: Path) -> None:

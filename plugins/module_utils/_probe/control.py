@@ -29,6 +29,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._probe import runne
 from ansible_collections.lifeboat.cloud.plugins.module_utils._probe.result import Json, write_json
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.abc import InspectLoader
 
 POLL_SECONDS = 0.1
@@ -111,14 +112,13 @@ class ProbeRun:
         with open(os.open(config_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(config, file)
         program.write_bytes(archive())
-        self._launch([sys.executable, str(program), str(config_path)])
+        lives = self._launch([sys.executable, str(program), str(config_path)])
         deadline = time.monotonic() + START_SECONDS
         while not (self.path / "status.json").exists():
-            said = self._said()
-            if time.monotonic() > deadline or (said and self.state() is not RunState.RUNNING):
-                raise LifeboatError(
-                    f"probe run {self.run}", said or "no sign of life", "it to start", f"See {self.path}/runner.log."
-                )
+            # What it says before it holds its lock may be a warning; and to look at the lock could keep it from it.
+            if time.monotonic() > deadline or (self._said() and not lives()):
+                found = self._said() or "no sign of life"
+                raise LifeboatError(f"probe run {self.run}", found, "it to start", f"See {self.path}/runner.log.")
             time.sleep(POLL_SECONDS)
 
     def status(self) -> Json:
@@ -214,7 +214,8 @@ class ProbeRun:
             return lines[-1] if lines else ""
         return ""
 
-    def _launch(self, command: list[str]) -> None:
+    def _launch(self, command: list[str]) -> Callable[[], bool]:
+        """Start the program; what is returned says whether it lives."""
         log = self.path / "runner.log"
         if SYSTEMD.exists():
             unit = f"lifeboat-probe-{self.run}"
@@ -224,8 +225,10 @@ class ProbeRun:
             done = subprocess.run(start, capture_output=True, text=True, timeout=START_SECONDS, check=False)
             if done.returncode != 0:
                 raise LifeboatError(f"unit {unit}", done.stderr.strip(), "it to start", "See systemd's journal.")
-            return
+            ask = ["systemctl", "is-active", "--quiet", f"{unit}.service"]
+            return lambda: subprocess.run(ask, timeout=START_SECONDS, check=False).returncode == 0
         with open(log, "wb") as output:
-            subprocess.Popen(
+            program = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
+        return lambda: program.poll() is None
