@@ -336,7 +336,7 @@ class ImportingProject:
 def joined(cloud, monkeypatch, **options):
     """A project with two images, two flavors and three networks, whose module waits in steps of 1 ms."""
     monkeypatch.setattr(_import_server, "_POLL_S", 0.001)
-    monkeypatch.setattr(_import_server, "_GRACE_S", 0.2)
+    monkeypatch.setattr(_import_server, "_GRACE_S", 5.0)
     made = ImportingProject()
     made.join(cloud, **options)
     return made

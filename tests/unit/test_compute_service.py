@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _compute_service
 from ansible_collections.lifeboat.cloud.plugins.modules import compute_service
@@ -168,10 +170,10 @@ def test_a_state_is_waited_for(nova, state, other):
 
 def test_a_wait_that_is_in_vain_says_what_was_seen_last(nova):
     nova.before_services = states("down")
-    failed = run(nova, wait_for="up", wait_timeout=0.2)
+    failed = run(nova, wait_for="up", wait_timeout=2)
     assert failed["expected"] == "state up" and "wait_timeout" in failed["remedy"]
-    assert "still down after 0 s, last report 2026-11-21T13:42:05.000000" in failed["found"]
-    assert len(nova.calls) > 3
+    assert re.search(r"still down after \d+ s, last report 2026-11-21T13:42:05\.000000", failed["found"])
+    assert len(nova.calls) > 1
 
 
 def test_a_service_forced_down_before_is_not_waited_for_to_come_up(nova):
@@ -216,7 +218,7 @@ def test_a_host_that_was_evacuated_comes_up_once_nova_compute_has_noticed(nova):
     assert len(bodies(nova)) == 4
 
 
-@pytest.mark.parametrize("options", [{}, {"wait_for": "up", "wait_timeout": 0.1}])
+@pytest.mark.parametrize("options", [{}, {"wait_for": "up", "wait_timeout": 2}])
 def test_a_host_that_was_evacuated_and_does_not_notice_is_explained(nova, options):
     nova.services[0]["forced_down"] = True
     nova.evacuations = 1000

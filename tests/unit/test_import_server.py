@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.lifeboat.cloud.plugins.module_utils import _import_server
 from ansible_collections.lifeboat.cloud.plugins.modules import import_target_info
 from ansible_collections.lifeboat.cloud.tests.unit import importing_project
 from ansible_collections.lifeboat.cloud.tests.unit.importing_project import (
@@ -240,13 +241,15 @@ def test_a_load_balancer_without_a_backend_is_waited_for(cloud, project):
     assert run(cloud)["server"]["status"] == "ACTIVE" and project.order.count("server") == 1
 
 
-def test_a_service_that_never_can_tell_ends_it(cloud, project):
+def test_a_service_that_never_can_tell_ends_it(cloud, project, monkeypatch):
+    monkeypatch.setattr(_import_server, "_GRACE_S", 0.2)
     project.hiccups = {"server": 10_000}
     failed = run(cloud)
     assert failed["failed"] and "status 500" in failed["found"] and "server web1" in failed["remedy"]
 
 
-def test_a_service_that_answers_no_longer_ends_it_and_leaves_no_address(cloud, project):
+def test_a_service_that_answers_no_longer_ends_it_and_leaves_no_address(cloud, project, monkeypatch):
+    monkeypatch.setattr(_import_server, "_GRACE_S", 0.2)
     project.silent_from = "floating IP"
     failed = run(cloud)
     assert "Unable to establish connection" in failed["found"] and project.addresses == []

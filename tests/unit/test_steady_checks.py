@@ -52,13 +52,13 @@ def test_work_goes_on_beside_what_hangs_or_breaks() -> None:
     forever = threading.Event()
     begin = time.monotonic()
     results = concurrently(
-        {"slow": lambda: str(forever.wait(30)), "bad": lambda: str(1 // 0), "good": lambda: "x"}, 0.3
+        {"slow": lambda: str(forever.wait(30)), "bad": lambda: str(1 // 0), "good": lambda: "x"}, 2.0
     )
     assert time.monotonic() - begin < 5
     forever.set()
     assert results["good"] == "x"
     assert isinstance(results["bad"], ZeroDivisionError)
-    assert isinstance(results["slow"], LifeboatError) and "no answer within 0.3 s" in str(results["slow"])
+    assert isinstance(results["slow"], LifeboatError) and "no answer within 2 s" in str(results["slow"])
 
 
 def test_checks_run_at_the_same_time() -> None:
