@@ -11,6 +11,7 @@ run asks instead of judging the lock itself.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -23,7 +24,13 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._images import (
     read_image,
     read_stores,
 )
-from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import RefusalError, act, asked_again, remove
+from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import (
+    RefusalError,
+    act,
+    asked_again,
+    no_answer,
+    refuse_error,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.lifeboat.cloud.plugins.module_utils._images import Image
@@ -32,6 +39,8 @@ if t.TYPE_CHECKING:
 _PAUSE_S = 0.5
 # How long Glance may say that it cannot tell.
 _GRACE_S = 120.0
+# What a load balancer answers while Glance may still be at work.
+_GIVEN_UP = (502, 504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +92,22 @@ def converge(glance: Service, wanted: Wanted, dry_run: bool) -> tuple[Image, Rec
     if not missing and not surplus:
         return image, receipt
     _refuse_state(image, wanted)
+    waits = f", after {'/'.join(image.importing) or 'what is imported'} now" if image.task else ""
     if missing:
         read_only = [name for name in missing if known[name].read_only]
         _refuse_copy(glance, image, read_only)
-        waits = f", after {'/'.join(image.importing) or 'what is imported'} now" if image.task else ""
         receipt.actions.append(f"copy {image} to {', '.join(missing)}{waits}")
-    receipt.actions += [f"delete {image} from {name}" for name in surplus]
+        waits = ""
+    receipt.actions += [f"delete {image} from {name}{waits}" for name in surplus]
     if dry_run:
         return image, receipt
-    if missing:
-        image = _copy(glance, image, wanted, receipt)
+    end = time.monotonic() + wanted.timeout_s
+    if not missing and image.task:
+        image = _await_import(glance, image, end, wanted, receipt)
+    image = _copy(glance, image, end, wanted, receipt)
     # Somebody's import may have brought it into one more meanwhile.
     for name in _surplus(image, wanted):
-        _leave(glance, image, name)
+        _leave(glance, image, name, wanted, receipt)
     return _arrived(glance, image, wanted, receipt), receipt
 
 
@@ -131,9 +143,16 @@ def _refuse_copy(glance: Service, image: Image, read_only: list[str]) -> None:
         raise LifeboatError("Glance", "no import method copy-image", "that method", remedy)
 
 
-def _copy(glance: Service, image: Image, wanted: Wanted, receipt: Receipt) -> Image:
+def _await_import(glance: Service, image: Image, end: float, wanted: Wanted, receipt: Receipt) -> Image:
+    """The image after somebody's import, at whose end Glance saves the stores as it knew them before."""
+    # Refused, as it is there already; but before that Glance breaks the lock of an import that has died.
+    with contextlib.suppress(RefusalError):
+        _begin(glance, image, list(dict.fromkeys(wanted.stores)))
+    return _watch(glance, image, end, wanted, receipt)
+
+
+def _copy(glance: Service, image: Image, end: float, wanted: Wanted, receipt: Receipt) -> Image:
     """The image in all stores where it shall be; LifeboatError that says in which it is not."""
-    end = time.monotonic() + wanted.timeout_s
     before = image.identity
     while True:
         missing = [name for name in dict.fromkeys(wanted.stores) if name not in image.stores]
@@ -189,15 +208,37 @@ def _look(glance: Service, image: Image, receipt: Receipt) -> Image:
     return image
 
 
-def _leave(glance: Service, image: Image, store: str) -> None:
-    """Delete the image's data from one store."""
+def _leave(glance: Service, image: Image, store: str, wanted: Wanted, receipt: Receipt) -> None:
+    """Have the image's data deleted from one store."""
+    silence = _delete(glance, image, store)
+    end = time.monotonic() + wanted.timeout_s
+    while silence and store in asked_again(partial(_look, glance, image, receipt), _GRACE_S, _PAUSE_S).stores:
+        if time.monotonic() >= end:
+            found = f"it, {wanted.timeout_s:.0f} s after a deletion that Glance has not answered"
+            remedy = "It is where it shall be, and there too. See the logs of glance-api and the store, and run again."
+            raise LifeboatError(f"{image} in store {store}", found, "that it is deleted", remedy) from silence
+        time.sleep(_PAUSE_S)
+
+
+def _delete(glance: Service, image: Image, store: str) -> Exception | None:
+    """Ask for it once; what came instead of an answer, as a store of RBD may take longer to delete than one waits."""
     try:
-        remove(glance, f"/stores/{store}/{image.id}")
+        refuse_error(glance.delete(f"/stores/{store}/{image.id}", connect_retries=0))
     except RefusalError as refusal:
-        if refusal.status not in (403, 409):
+        if refusal.status in _GIVEN_UP:
+            return refusal
+        if refusal.status in (403, 409):
+            remedy = "It is where it shall be, and there too. Delete or flatten what was cloned from it, and run again."
+            thing = f"{image} in store {store}"
+            raise LifeboatError(thing, refusal.found, "that it can be deleted", remedy) from refusal
+        # What somebody else has deleted meanwhile is gone as well.
+        if refusal.status != 404:
             raise
-        remedy = "It is where it shall be, and there too. Delete or flatten what was cloned from it, and run again."
-        raise LifeboatError(f"{image} in store {store}", refusal.found, "that it can be deleted", remedy) from refusal
+    except Exception as error:
+        if not no_answer(error):
+            raise
+        return error
+    return None
 
 
 def _arrived(glance: Service, image: Image, wanted: Wanted, receipt: Receipt) -> Image:

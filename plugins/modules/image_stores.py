@@ -16,8 +16,8 @@ description:
     for the end of it. Glance compares size, checksum and hash of each copy with those of the image.
   - With O(exclusive), deletes it from all other stores after that, and never from the last one. Until then the image
     can be used, and after a failure it is where it was.
-  - An import that is under way is waited for. What an interrupted run has copied stays, and the next one copies the
-    rest.
+  - An import that is under way is waited for, also before anything is deleted, since at its end Glance saves the stores
+    as it knew them before. What an interrupted run has copied stays, and the next one copies the rest.
   - Refuses, before anything is changed, unknown and read-only stores, an image that is not active, and with
     O(exclusive) one whose hash Glance does not know.
 extends_documentation_fragment:
@@ -45,6 +45,8 @@ options:
   import_timeout:
     description:
       - For how many seconds it is waited until all copies are made. Glance goes on after that.
+      - As long again each store has to delete the image where Glance does not answer in time, as one of RBD may take
+        longer for a large image than a load balancer waits.
     type: float
     default: 3600.0
 seealso:

@@ -115,7 +115,11 @@ class CloudApi(Api):
             self.server.hang_up -= 1
             self.close_connection = True
             return None
-        return self.answer(*self.answer_of(area, call, rest))
+        answer = self.answer_of(area, call, rest)
+        if answer is None:
+            self.close_connection = True
+            return None
+        return self.answer(*answer)
 
     def answer_of(self, area, call, rest):
         if self.server.busy:

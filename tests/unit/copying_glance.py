@@ -9,7 +9,14 @@ rendered by webob.
 
 from __future__ import annotations
 
-HTTP = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict", 413: "Content Too Large"}
+HTTP = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    409: "Conflict",
+    413: "Content Too Large",
+    504: "Gateway Timeout",
+}
 
 
 def refusal(status, message):
@@ -28,15 +35,20 @@ def image(key, name, stores="ceph", **values):
 
 
 class CopyingGlance:
-    """``broken`` stores take no copy; ``clones`` are stores whose images have some; ``stale`` locks are broken."""
+    """``broken`` stores take no copy; ``clones`` are stores whose images have some; ``stale`` locks are broken.
+
+    ``slow`` is how many looks a deletion takes to which there is no answer in time, but ``silence``: None for none at
+    all, or that of a load balancer.
+    """
 
     def __init__(self, *images):
         self.images = {each["id"]: each for each in images}
         self.stores = [{"id": "ceph", "default": "true"}, {"id": "fast"}, {"id": "web", "read-only": "true"}]
         self.methods = ["glance-direct", "copy-image"]
-        self.steps, self.damage = {}, {}
+        self.steps, self.damage, self.known = {}, {}, {}
         self.broken, self.clones, self.stale, self.hiccups = set(), set(), False, 0
         self.pause, self.allowed = 2, True
+        self.slow, self.silence, self.leaving = 0, None, {}
 
     def answer(self, call, rest):
         """Status and body."""
@@ -66,6 +78,7 @@ class CopyingGlance:
             self.hiccups -= 1
             return 500, None
         self.step(self.images[key])
+        self.step_deletions(self.images[key])
         return 200, self.images[key]
 
     def begin(self, image, stores):
@@ -82,11 +95,16 @@ class CopyingGlance:
             del self.steps[image["id"]]
             del image["os_glance_import_task"]
             image.update(self.damage)
+            self.damage = {}
             return
         name, left = steps.pop(0)
+        if left == self.pause:
+            self.known[image["id"]] = image["stores"]
         if left == 0:
             importing = [each for each in image["os_glance_importing_to_stores"].split(",") if each != name]
             image["os_glance_importing_to_stores"] = ",".join(importing)
+            # Saved as it was read before the data were written, a deletion meanwhile is undone.
+            image["stores"] = self.known[image["id"]]
             key = "os_glance_failed_import" if name in self.broken else "stores"
             image[key] = ",".join(filter(None, [image[key], name]))
 
@@ -96,8 +114,11 @@ class CopyingGlance:
             return refusal(403, "You are not authorized to complete copy_image action.")
         if image["status"] != "active":
             return refusal(409, "Only images with status active can be targeted for copying")
-        if "os_glance_import_task" in image and not self.stale:
-            return refusal(409, "Image has active task")
+        if "os_glance_import_task" in image:
+            if not self.stale:
+                return refusal(409, "Image has active task")
+            # Before anything else is looked at.
+            del image["os_glance_import_task"]
         present = [name for name in body["stores"] if name in image["stores"].split(",")]
         if present:
             return refusal(400, f"Image is already present at store '{present[0]}'")
@@ -110,6 +131,20 @@ class CopyingGlance:
             return refusal(403, "Cannot delete image data from the only store containing it.")
         if store in self.clones:
             return refusal(409, f"The data for Image {image['id']} could not be deleted because it is in use")
-        stores.remove(store)
-        image["stores"] = ",".join(stores)
+        if store not in stores:
+            return refusal(404, f"Image {image['id']} is not stored in store {store}.")
+        if self.slow:
+            self.leaving[store] = self.slow
+            return self.silence
+        self.drop(image, store)
         return 204, None
+
+    @staticmethod
+    def drop(image, store):
+        image["stores"] = ",".join(each for each in image["stores"].split(",") if each != store)
+
+    def step_deletions(self, image):
+        for store, looks in self.leaving.items():
+            self.leaving[store] = looks - 1
+            if looks == 1:
+                self.drop(image, store)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _image_stores
 from ansible_collections.lifeboat.cloud.plugins.modules import image_stores
-from ansible_collections.lifeboat.cloud.tests.unit.copying_glance import CopyingGlance, image
+from ansible_collections.lifeboat.cloud.tests.unit.copying_glance import CopyingGlance, image, refusal
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
 UUID = "16fe8c23-1858-4770-93fa-b6cc82d2ec84"
@@ -95,6 +95,39 @@ def test_the_lock_of_an_import_that_died_is_for_glance_to_break(glance, debian):
     assert run(glance, stores=["fast"])["image"]["stores"] == ["ceph", "fast"]
 
 
+def test_an_import_to_elsewhere_is_waited_for_before_anything_is_deleted(glance, debian):
+    glance.glance.stores.append({"id": "third"})
+    debian["stores"] = "ceph,fast"
+    glance.glance.begin(debian, ["third"])
+    would = run(glance, check=True, stores=["fast"], exclusive=True)
+    assert would["actions"] == ["delete image debian from ceph, after third now"]
+    did = run(glance, stores=["fast"], exclusive=True)
+    assert did["actions"] == would["actions"] and did["image"]["stores"] == ["fast"]
+    # Glance is asked, and refuses, for its lock's sake.
+    assert changes(glance) == [["fast"], f"/image/v2/stores/ceph/{UUID}", f"/image/v2/stores/third/{UUID}"]
+
+
+def test_a_store_that_an_import_takes_back_is_copied_to_before_anything_is_deleted(glance, debian):
+    debian["stores"] = "ceph,fast"
+    glance.glance.begin(debian, ["fast"])
+    glance.glance.damage = {"stores": "ceph"}
+    assert run(glance, stores=["fast"], exclusive=True)["image"]["stores"] == ["fast"]
+    assert changes(glance) == [["fast"], ["fast"], f"/image/v2/stores/ceph/{UUID}"]
+
+
+def test_an_import_that_does_not_end_keeps_the_image_where_it_is(glance, debian):
+    debian["stores"], glance.glance.pause = "ceph,fast", 10_000
+    glance.glance.begin(debian, ["fast"])
+    done = run(glance, stores=["fast"], exclusive=True, import_timeout=0.05)
+    assert done["failed"] and "still importing to fast after" in done["found"] and debian["stores"] == "ceph,fast"
+
+
+def test_the_lock_of_an_import_that_died_keeps_nothing_from_being_deleted(glance, debian):
+    debian |= {"stores": "ceph,fast", "os_glance_import_task": "dead"}
+    glance.glance.stale = True
+    assert run(glance, stores=["fast"], exclusive=True, import_timeout=5)["image"]["stores"] == ["fast"]
+
+
 def test_one_who_may_not_copy_is_told_so_at_once(glance, debian):
     glance.glance.allowed = False
     glance.glance.begin(debian, ["fast"])
@@ -151,6 +184,30 @@ def test_a_store_with_clones_keeps_the_image(glance, debian):
     assert done["failed"] and done["thing"] == "image debian in store ceph"
     assert done["found"] == f"status 409: The data for Image {UUID} could not be deleted because it is in use"
     assert "flatten" in done["remedy"] and debian["stores"] == "ceph,fast"
+
+
+@pytest.mark.parametrize("silence", [None, refusal(504, "The server didn't respond in time.")])
+def test_a_deletion_without_an_answer_is_looked_after_and_not_asked_for_again(glance, silence):
+    glance.glance.slow, glance.glance.silence = 3, silence
+    did = run(glance, stores=["fast"], exclusive=True)
+    assert changes(glance) == [["fast"], f"/image/v2/stores/ceph/{UUID}"] and did["image"]["stores"] == ["fast"]
+
+
+def test_a_deletion_without_an_answer_that_is_none_is_told(glance, debian):
+    debian["stores"], glance.glance.slow = "ceph,fast", 10_000
+    done = run(glance, stores=["fast"], exclusive=True, import_timeout=0.05)
+    assert done["failed"] and done["thing"] == "image debian in store ceph" and "not answered" in done["found"]
+
+
+def test_what_somebody_has_deleted_meanwhile_is_gone(glance, debian):
+    debian["stores"] = "ceph,fast"
+
+    def deleted(image, store):
+        image["stores"] = "fast"
+        return refusal(404, f"Image {UUID} is not stored in store {store}.")
+
+    glance.glance.delete = deleted
+    assert run(glance, stores=["fast"], exclusive=True)["image"]["stores"] == ["fast"]
 
 
 @pytest.mark.parametrize(
