@@ -100,9 +100,17 @@ def decide(cloud: Cloud, volume: Volume, destination: Destination) -> Decision:
     return Decision(says, pools[0].name if len(pools) == 1 else None, tuple(_doubts(volume, pools)))
 
 
+def how_to_unlock(volume: Volume) -> str:
+    """What is left to do for a volume that Cinder has left locked."""
+    return (
+        "cinder-volume, whose driver was not ready, has left it locked. When the driver works again, "
+        f"openstack volume set --state available {volume.id} unlocks it."
+    )
+
+
 def _refuse_state(volume: Volume) -> None:
     if volume.status not in ("available", "in-use"):
-        remedy = "Wait until it is done, or repair the volume."
+        remedy = how_to_unlock(volume) if volume.left_locked else "Wait until it is done, or repair the volume."
         raise LifeboatError(str(volume), f"status {volume.status}", "available or in-use", remedy)
     if volume.group or volume.replication not in _NOT_REPLICATED:
         found = f"group {volume.group}" if volume.group else f"replication {volume.replication}"

@@ -17,7 +17,7 @@ from functools import partial
 
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._openstack import act, asked_again
-from ansible_collections.lifeboat.cloud.plugins.module_utils._volume_checks import Destination, decide
+from ansible_collections.lifeboat.cloud.plugins.module_utils._volume_checks import Destination, decide, how_to_unlock
 from ansible_collections.lifeboat.cloud.plugins.module_utils._volumes import (
     MICROVERSION,
     find_volume,
@@ -118,10 +118,10 @@ def _begin(cinder: Service, volume: Volume, destination: Destination) -> None:
     body: Json
     if destination.type:
         body = {"os-retype": {"new_type": destination.type.id, "migration_policy": "on-demand"}}
-    elif destination.clustered:
-        body = {"os-migrate_volume": {"cluster": destination.pool}}
     else:
-        body = {"os-migrate_volume": {"host": destination.pool}}
+        # Unlocked, a volume could be attached meanwhile, and what is written to it would be lost with its old half.
+        where = "cluster" if destination.clustered else "host"
+        body = {"os-migrate_volume": {where: destination.pool, "lock_volume": True}}
     act(cinder, f"/volumes/{volume.id}/action", body, MICROVERSION)
 
 
@@ -131,7 +131,7 @@ def _watch(cinder: Service, volume: Volume, wanted: Wanted, receipt: Receipt) ->
     settled = 0
     while True:
         volume = asked_again(partial(_look, cinder, volume, receipt), _GRACE_S, _PAUSE_S)
-        resting = not volume.moving and (volume.status in _RESTING or "error" in volume.status)
+        resting = not volume.moving and (volume.status in _RESTING or "error" in volume.status or volume.left_locked)
         settled = settled + 1 if resting else 0
         if settled == 2:
             return volume
@@ -177,6 +177,8 @@ def _failed(cinder: Service, volume: Volume, destination: Destination, receipt: 
     where = "still on its source" if volume.place == receipt.source else f"not on its source {receipt.source}, but"
     found = f"{where} {volume.place}, type {volume.type}, status {volume.status}, migration {volume.migration}"
     remedy = "Read the logs of cinder-scheduler and cinder-volume, for an attached volume also of nova-compute."
+    if volume.left_locked:
+        remedy += f" {how_to_unlock(volume)}"
     if left:
         remedy += f" Its copy {left[0].id} on {left[0].place} is left, {left[0].status}."
     return LifeboatError(str(volume), f"{found}. {reason}", f"it on {destination}", remedy)

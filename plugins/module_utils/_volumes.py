@@ -73,6 +73,11 @@ class Volume:
         """Whether Cinder is at work on a migration of it."""
         return self.status == "retyping" or self.migration not in _AT_REST
 
+    @property
+    def left_locked(self) -> bool:
+        """Whether Cinder has locked it for a migration that failed before it began, and not unlocked it."""
+        return self.status == "maintenance" and self.migration == "error"
+
     def __str__(self) -> str:
         return f"volume {self.name or self.id}"
 

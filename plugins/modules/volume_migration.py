@@ -13,7 +13,8 @@ version_added: "0.1.0"
 author: lifeboat.cloud contributors (@lifeboat-cloud)
 description:
   - Moves a volume, also an attached one whose server runs, and waits until Cinder has settled it. Cinder writes a copy
-    and then exchanges the two; of an attached volume Nova writes it, and the server goes on meanwhile.
+    and then exchanges the two; of an attached volume Nova writes it, and the server goes on meanwhile. One that is not
+    attached can only be attached after that; Cinder has it in C(maintenance) or C(retyping).
   - A volume that is there already is left alone. A migration that is under way, begun by an earlier run that was
     interrupted or by somebody else, is watched to its end. Cinder cannot abort one.
   - Refuses, before anything is changed, an unknown volume, type or back end, a volume in any other state than

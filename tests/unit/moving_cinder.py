@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 # Of the volume and what there is beside it: status, migration status, whether it has arrived, its copy.
 MIGRATE = [
-    ("available", "starting", False, None),
-    ("available", "migrating", False, "new"),
-    ("available", "completing", False, "new"),
+    ("maintenance", "starting", False, None),
+    ("maintenance", "migrating", False, "new"),
+    ("maintenance", "completing", False, "new"),
     # The two halves have been exchanged, and the last word is still to come.
     ("available", None, True, "old"),
     ("available", "success", True, "old"),
@@ -29,15 +29,17 @@ RETYPE = [
     ("in-use", "success", True, None),
 ]
 # The same cluster of Ceph: the driver copies, without a second volume.
-DRIVER = [("available", "migrating", False, None), ("available", "success", True, None)]
+DRIVER = [("maintenance", "migrating", False, None), ("available", "success", True, None)]
 IN_PLACE = [("retyping", None, False, None), ("available", None, True, None)]
 FAILS = [
-    ("available", "migrating", False, "new"),
+    ("maintenance", "migrating", False, "new"),
     ("available", "error", False, "new"),
     ("available", "error", False, "new"),
     ("available", "error", False, None),
 ]
 SCHEDULER_FAILS = [("retyping", None, False, None), ("available", None, False, None)]
+# The driver was not ready, and so the volume stays locked.
+LEAVES_LOCKED = [MIGRATE[0], *[("maintenance", "error", False, None)] * 2]
 LEAVES_COPY = [*FAILS[:2], ("available", "error", False, "broken")]
 STUCK = [MIGRATE[0], *[MIGRATE[1]] * 10_000]
 REST = (None, "none", "success", "error", "deleting")
@@ -224,6 +226,8 @@ class MovingCinder:
             volume.goal = (self.types[body[verb]["new_type"]], volume.place if kept else self.destination)
             volume.status = "retyping"
         else:
-            (volume.goal,) = [(volume.type, name) for name in body[verb].values()]
+            (volume.goal,) = [(volume.type, body[verb][key]) for key in ("host", "cluster") if key in body[verb]]
             volume.migration = "starting"
+            if body[verb].get("lock_volume") and volume.status == "available":
+                volume.status = "maintenance"
         return 202, None

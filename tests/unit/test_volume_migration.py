@@ -22,7 +22,7 @@ HERE, THERE = "lifeboat@ceph#ceph", "lifeboat@fast#fast"
 def cinder(cloud, monkeypatch):
     """The volume data on the back end ceph, another back end fast, and waits in steps of 1 ms."""
     monkeypatch.setattr(_volume_migration, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(_volume_migration, "_TIDY_S", 0.05)
+    monkeypatch.setattr(_volume_migration, "_TIDY_S", 0.3)
     monkeypatch.setattr(_volume_migration, "_GRACE_S", 0.5)
     cloud.register("block-storage", f"{cloud.url}/volume/v3")
     cloud.cinder = MovingCinder(Moving(UUID, "data"), Moving(OTHER, "twin"))
@@ -55,13 +55,13 @@ def requests(cinder):
         (
             {"host": THERE},
             moving_cinder.MIGRATE,
-            {"os-migrate_volume": {"cluster": THERE}},
+            {"os-migrate_volume": {"cluster": THERE, "lock_volume": True}},
             f"migrate volume data to {THERE} from {HERE}",
         ),
         (
             {"host": THERE, "volume": UUID},
             moving_cinder.DRIVER,
-            {"os-migrate_volume": {"cluster": THERE}},
+            {"os-migrate_volume": {"cluster": THERE, "lock_volume": True}},
             f"migrate volume data to {THERE} from {HERE}",
         ),
         (
@@ -89,15 +89,15 @@ def test_it_is_foretold_asked_for_once_and_watched_to_its_end(cinder, options, s
 def test_a_back_end_of_no_cluster_is_asked_for_as_a_host(cinder):
     cinder.cinder.pools[2]["capabilities"]["free_capacity_gb"] = 50.0
     assert run(cinder, host="stor1@lvm#lvm")["volume"]["place"] == "stor1@lvm#lvm"
-    assert requests(cinder) == [{"os-migrate_volume": {"host": "stor1@lvm#lvm"}}]
+    assert requests(cinder) == [{"os-migrate_volume": {"host": "stor1@lvm#lvm", "lock_volume": True}}]
 
 
 def test_all_states_are_noted_and_the_last_word_is_awaited(cinder):
     did = run(cinder, host=THERE)
     seen = [(state["status"], state["migration"], state["copy"]) for state in did["timeline"]]
     assert seen[1:] == [
-        ("available", "migrating", THERE),
-        ("available", "completing", THERE),
+        ("maintenance", "migrating", THERE),
+        ("maintenance", "completing", THERE),
         ("available", None, None),
         ("available", "success", None),
     ]
@@ -138,7 +138,7 @@ def test_an_attached_volume_is_moved_under_its_running_server(cinder, data):
 @pytest.mark.parametrize("options", [{"host": THERE}, {"type": "ceph", "volume": UUID}])
 def test_a_migration_that_is_under_way_is_watched_and_not_begun_again(cinder, data, options):
     data.migration, data.copy, data.steps = "migrating", "new", list(moving_cinder.MIGRATE[1:])
-    data.type = "fast"
+    data.status, data.type = "maintenance", "fast"
     would = run(cinder, check=True, **options)
     did = run(cinder, **options)
     assert requests(cinder) == [] and did["volume"]["place"] == THERE
@@ -187,6 +187,18 @@ def test_a_copy_that_cinder_leaves_is_named(cinder):
     done = run(cinder, host=THERE)
     assert done["failed"] and f"Its copy copy-of-{UUID} on {THERE} is left, error_deleting." in done["remedy"]
     assert "gives no reason" in done["found"]
+
+
+def test_a_volume_that_cinder_leaves_locked_is_told_and_not_waited_for(cinder, data):
+    cinder.cinder.script = moving_cinder.LEAVES_LOCKED
+    done = run(cinder, host=THERE, migration_timeout=5)
+    assert done["failed"] and "status maintenance, migration error" in done["found"]
+    assert f"volume set --state available {UUID}" in done["remedy"]
+    again = run(cinder, host=THERE)
+    assert again["found"] == "status maintenance" and requests(cinder) == []
+    assert f"volume set --state available {UUID}" in again["remedy"]
+    data.status, cinder.cinder.script = "available", moving_cinder.MIGRATE
+    assert run(cinder, host=THERE)["volume"]["place"] == THERE
 
 
 def test_a_former_copy_that_stays_is_warned_of(cinder, capsys):
