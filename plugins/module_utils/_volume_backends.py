@@ -51,11 +51,23 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class VolumeType:
-    """A volume type; ``specs`` are its extra specs."""
+    """A volume type; ``specs`` are its extra specs, ``qos`` the UUID of its QoS specs, None where it has none."""
 
     id: str
     name: str
     specs: Mapping[str, str]
+    qos: str | None = None
+
+    @property
+    def multiattach(self) -> bool:
+        """Whether its volumes can have several attachments; Cinder takes no other spelling for that."""
+        return self.specs.get("multiattach") == "<is> True"
+
+    @property
+    def sizes(self) -> tuple[float, float]:
+        """The smallest and the largest size that its volumes may have, in GiB."""
+        smallest, largest = (_number(self.specs.get(f"provisioning:{name}_vol_size")) for name in ("min", "max"))
+        return smallest or 0.0, largest or math.inf
 
     def offered_by(self, capabilities: Mapping[str, t.Any]) -> bool:
         """Whether a pool has what the type asks for, as far as that is a plain value: other operators are Cinder's."""
@@ -138,7 +150,7 @@ def find_type(cinder: Service, name: str) -> VolumeType:
     bodies = read_list(cinder, "/types", "volume_types", MICROVERSION, is_public="None")
     for body in bodies:
         if name in (body["name"], body["id"]):
-            return VolumeType(body["id"], body["name"], body.get("extra_specs") or {})
+            return VolumeType(body["id"], body["name"], body.get("extra_specs") or {}, body.get("qos_specs_id"))
     known = ", ".join(sorted(body["name"] for body in bodies)) or "none"
     raise LifeboatError(f"volume type {name}", f"no such type; there are: {known}", "one of them", "Correct the name.")
 
@@ -146,6 +158,14 @@ def find_type(cinder: Service, name: str) -> VolumeType:
 def is_encrypted(cinder: Service, volume_type: VolumeType) -> bool:
     """Whether its volumes are encrypted."""
     return bool(read(cinder, f"/types/{volume_type.id}/encryption", MICROVERSION))
+
+
+def limits_guests(cinder: Service, volume_type: VolumeType) -> bool:
+    """Whether the hypervisor has to enforce its QoS."""
+    if volume_type.qos is None:
+        return False
+    specs = read(cinder, f"/qos-specs/{volume_type.qos}", MICROVERSION)["qos_specs"]
+    return bool(specs["consumer"] != "back-end")
 
 
 def not_ready(cinder: Service, backend: str) -> str | None:

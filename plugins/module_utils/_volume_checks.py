@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.lifeboat.cloud.plugins.module_utils._compute_service import read_services, service_of
 from ansible_collections.lifeboat.cloud.plugins.module_utils._errors import LifeboatError
 from ansible_collections.lifeboat.cloud.plugins.module_utils._servers import read_server
 from ansible_collections.lifeboat.cloud.plugins.module_utils._volume_backends import (
@@ -22,6 +23,7 @@ from ansible_collections.lifeboat.cloud.plugins.module_utils._volume_backends im
     find_type,
     is_clustered,
     is_encrypted,
+    limits_guests,
     not_ready,
     read_pools,
     require_ready,
@@ -83,6 +85,7 @@ def decide(cloud: Cloud, volume: Volume, destination: Destination) -> Decision:
     require_ready(cinder, backend_of(volume.place))
     if destination.type:
         _refuse_encryption(cinder, volume, destination.type)
+        _refuse_new_type(cinder, volume, destination.type)
         # Cinder leaves a volume where it is when that offers the new type as well.
         if volume.place in {pool.name for pool in destination.candidates}:
             return Decision(f"give {volume} the type {destination.type.name} where it is,", volume.place)
@@ -125,6 +128,27 @@ def _refuse_encryption(cinder: Service, volume: Volume, volume_type: VolumeType)
         found = f"a volume that is {words[volume.encrypted]}, while type {volume_type.name} is {words[encrypted]}"
         remedy = "Choose another type: a move shall not change who can read the data."
         raise LifeboatError(str(volume), found, "the same of both", remedy)
+
+
+def _refuse_new_type(cinder: Service, volume: Volume, volume_type: VolumeType) -> None:
+    """LifeboatError for a type that Cinder does not give to this volume (cinder/volume/api.py, retype)."""
+    smallest, largest = volume_type.sizes
+    if not smallest <= volume.size <= largest:
+        bound = f"at least {smallest:g}" if volume.size < smallest else f"at most {largest:g}"
+        found, expected = f"{volume.size} GiB", f"{bound} GiB, as type {volume_type.name} has it"
+        raise LifeboatError(str(volume), found, expected, "Choose another type.")
+    if volume.status == "available":
+        return
+    if volume.multiattach != volume_type.multiattach:
+        words = {True: "several attachments", False: "one attachment"}
+        found = f"one in use, for {words[volume.multiattach]}, while type {volume_type.name} is for "
+        found += words[volume_type.multiattach]
+        raise LifeboatError(str(volume), found, "the same of both", "Detach the volume, or choose another type.")
+    former = find_type(cinder, volume.type) if volume.type else None
+    changes = volume_type.qos != (former.qos if former else None)
+    if changes and any(limits_guests(cinder, each) for each in (former, volume_type) if each):
+        found = f"one in use, and type {volume_type.name} with other QoS for the hypervisor than {volume.type}"
+        raise LifeboatError(str(volume), found, "the same of both", "Detach the volume, or choose another type.")
 
 
 def _refuse_type(cinder: Service, volume: Volume, destination: Destination) -> None:
@@ -186,6 +210,11 @@ def _refuse_attachment(cloud: Cloud, volume: Volume) -> None:
     if volume.encrypted:
         remedy = "Detach the volume, migrate it and attach it again: Nova exchanges no encrypted volumes."
         raise LifeboatError(thing, "an encrypted volume attached", "one that is detached", remedy)
+    # Nova's API takes the request all the same, and then nobody does it.
+    service = service_of(read_services(cloud.compute), server.host)
+    if service.state != "up":
+        remedy = "Bring nova-compute up again, or evacuate the server of a dead host first, with server_evacuation."
+        raise LifeboatError(str(service), f"state {service.state}", f"up, since it has to exchange {volume}", remedy)
 
 
 def _doubts(volume: Volume, pools: list[Pool]) -> t.Iterator[str]:

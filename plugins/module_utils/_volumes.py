@@ -36,6 +36,7 @@ class Volume:
     status: str
     migration: str | None
     type: str | None
+    multiattach: bool
     host: str
     cluster: str | None
     servers: tuple[str | None, ...]
@@ -54,6 +55,7 @@ class Volume:
             status=body["status"],
             migration=body.get("os-vol-mig-status-attr:migstat"),
             type=body["volume_type"],
+            multiattach=body["multiattach"],
             host=body.get("os-vol-host-attr:host") or "",
             cluster=body.get("cluster_name"),
             servers=tuple(each["server_id"] for each in body["attachments"]),

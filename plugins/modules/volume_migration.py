@@ -20,7 +20,10 @@ description:
   - Refuses, before anything is changed, an unknown volume, type or back end, a volume in any other state than
     C(available) or C(in-use), in a group, replicated or with snapshots, a type that is encrypted where the volume is
     not or the other way round, a back end that is down, disabled or too full for the scheduler, and an attached volume
-    that Nova would not exchange, as its server is not running, it has several attachments, or it is encrypted.
+    that Nova would not exchange, as its server is not running, nova-compute of its host is down, it has several
+    attachments, or it is encrypted.
+  - Refuses a type for volumes of other sizes, and while the volume is in use one with another C(multiattach) or other
+    QoS for the hypervisor.
   - When Cinder fails, the volume stays where it was. The module says where it is then, what Cinder tells of it, and
     whether Cinder has left an unfinished copy.
 extends_documentation_fragment:

@@ -89,6 +89,8 @@ class MovingCinder:
         self.volumes = {volume.id: volume for volume in volumes}
         self.script, self.destination = MIGRATE, "lifeboat@fast#fast"
         self.types = {"type-1": "ceph", "type-2": "fast", "type-3": "secret"}
+        # Extra specs and QoS specs of a type, and who applies those.
+        self.specs, self.qos, self.consumers = {}, {}, {}
         self.pools = [
             pool("lifeboat@ceph#ceph", ["ceph"]),
             pool("lifeboat@fast#fast", ["ceph", "fast", "secret"]),
@@ -131,12 +133,19 @@ class MovingCinder:
                 assert query["is_public"] == "None"
                 specs = {"capabilities:multiattach": "<is> True", "luks:cipher": "aes"}
                 types = [
-                    {"id": key, "name": name, "extra_specs": specs | {"offers": name}}
+                    {
+                        "id": key,
+                        "name": name,
+                        "extra_specs": specs | {"offers": name} | self.specs.get(name, {}),
+                        "qos_specs_id": self.qos.get(name),
+                    }
                     for key, name in self.types.items()
                 ]
                 return {"volume_types": types}
             case ["types", key, "encryption"]:
                 return {"provider": "luks"} if self.types[key] == "secret" else {}
+            case ["qos-specs", key]:
+                return {"qos_specs": {"id": key, "consumer": self.consumers[key], "specs": {}}}
             case ["os-services"]:
                 assert query == {"binary": "cinder-volume"}
                 return {"services": self.services}
@@ -196,6 +205,7 @@ class MovingCinder:
             "volume_type": volume.type,
             "attachments": [{"server_id": server} for server in volume.servers],
             "encrypted": False,
+            "multiattach": False,
             "group_id": None,
             "replication_status": None,
             "description": None,

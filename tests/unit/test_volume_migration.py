@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.lifeboat.cloud.plugins.module_utils import _volume_migration
 from ansible_collections.lifeboat.cloud.plugins.modules import volume_migration
 from ansible_collections.lifeboat.cloud.tests.unit import moving_cinder, moving_nova
+from ansible_collections.lifeboat.cloud.tests.unit.cloud_over_http import service
 from ansible_collections.lifeboat.cloud.tests.unit.moving_cinder import Moving, MovingCinder, pool, volume_service
 from ansible_collections.lifeboat.cloud.tests.unit.run_module import run_module
 
@@ -27,6 +28,7 @@ def cinder(cloud, monkeypatch):
     cloud.register("block-storage", f"{cloud.url}/volume/v3")
     cloud.cinder = MovingCinder(Moving(UUID, "data"), Moving(OTHER, "twin"))
     cloud.moving = moving_nova.MovingNova(moving_nova.Moving(SERVER, "web-1", "cmp1"))
+    cloud.services.append(service("cmp1"))
     return cloud
 
 
@@ -269,6 +271,58 @@ def test_a_server_under_which_nova_would_not_exchange_it_is_refused(cinder, data
     done = run(cinder, host=THERE)
     assert done["failed"] and words in done["found"] and done["thing"] == "server web-1 with volume data"
     assert requests(cinder) == []
+
+
+@pytest.mark.parametrize("options", [{"host": THERE}, {"type": "fast"}])
+def test_a_server_whose_compute_service_is_down_is_refused(cinder, data, options):
+    attach(data, SERVER)
+    cinder.services[0] |= {"state": "down"}
+    for check in (True, False):
+        done = run(cinder, check=check, **options)
+        assert done["failed"] and (done["thing"], done["found"]) == ("nova-compute on cmp1", "state down")
+    assert requests(cinder) == []
+
+
+@pytest.mark.parametrize(
+    ("specs", "words"),
+    [
+        ({"provisioning:min_vol_size": "11"}, "10 GiB; expected at least 11 GiB"),
+        ({"provisioning:max_vol_size": "9"}, "10 GiB; expected at most 9 GiB"),
+        ({"provisioning:min_vol_size": "10", "provisioning:max_vol_size": "10"}, None),
+    ],
+)
+def test_a_type_for_other_sizes_is_refused(cinder, specs, words):
+    cinder.cinder.specs["fast"] = specs
+    done = run(cinder, check=True, type="fast")
+    assert words in done["msg"] if words else done["changed"]
+
+
+@pytest.mark.parametrize("to_it", [True, False])
+def test_a_volume_in_use_keeps_how_many_attachments_it_can_have(cinder, data, to_it):
+    data.more = {"multiattach": not to_it}
+    cinder.cinder.specs["fast"] = {"multiattach": "<is> True"} if to_it else {}
+    assert run(cinder, check=True, type="fast")["changed"]
+    attach(data, SERVER)
+    done = run(cinder, check=True, type="fast")
+    assert done["failed"] and "attachment" in done["found"] and "Detach" in done["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("qos", "consumers", "refused"),
+    [
+        ({"fast": "q1"}, {"q1": "front-end"}, True),
+        ({"ceph": "q1"}, {"q1": "both"}, True),
+        ({"ceph": "q1", "fast": "q2"}, {"q1": "back-end", "q2": "both"}, True),
+        ({"ceph": "q1", "fast": "q2"}, {"q1": "back-end", "q2": "back-end"}, False),
+        ({"ceph": "q1", "fast": "q1"}, {"q1": "both"}, False),
+    ],
+)
+def test_a_volume_in_use_keeps_what_its_hypervisor_limits(cinder, data, qos, consumers, refused):
+    cinder.cinder.qos, cinder.cinder.consumers = qos, consumers
+    assert run(cinder, check=True, type="fast")["changed"]
+    attach(data, SERVER)
+    done = run(cinder, check=True, type="fast")
+    assert "QoS" in done["found"] if refused else done["changed"]
 
 
 @pytest.mark.parametrize("options", [{"host": THERE}, {"type": "fast"}])
