@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
@@ -72,6 +73,30 @@ def test_secrets_may_be_encrypted(tmp_path: Path) -> None:
         assert not play("site", "--tags", "message_queue", *vault).changes
     finally:
         subprocess.run(["ansible-vault", "decrypt", *vault, secrets], check=True, timeout=60)
+
+
+# As two workers of Nova do: the first reads a record, the other writes it, then the first writes it, too.
+CONFLICT = """
+import pymysql
+local = {"unix_socket": "/run/mysqld/mysqld.sock", "user": "root"}
+one, other = (pymysql.connect(autocommit=each, **local) for each in (False, True))
+with one.cursor() as first, other.cursor() as second:
+    second.execute("CREATE DATABASE lifeboat_trial")
+    try:
+        second.execute("CREATE TABLE lifeboat_trial.record (id INT PRIMARY KEY, value INT)")
+        second.execute("INSERT INTO lifeboat_trial.record VALUES (1, 0)")
+        first.execute("SELECT * FROM lifeboat_trial.record")
+        second.execute("UPDATE lifeboat_trial.record SET value = 1")
+        first.execute("UPDATE lifeboat_trial.record SET value = 2")
+        one.commit()
+    finally:
+        one.rollback()
+        second.execute("DROP DATABASE lifeboat_trial")
+"""
+
+
+def test_a_record_can_be_written_that_was_changed_meanwhile() -> None:
+    ansible("database[0]", "ansible.builtin.command", json.dumps({"argv": ["python3", "-c", CONFLICT]}))
 
 
 def test_load_balancers_are_configured_alike() -> None:
