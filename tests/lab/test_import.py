@@ -194,7 +194,9 @@ def test_a_run_that_was_killed_is_gone_on_with(tmp_path: Path, project: Connecti
     }
     project.delete_image("import-web", wait=True)
     assert project.image.post("/images", json={"name": "import-web", **of}).status_code == 201
-    kill(ARCHIVE, tmp_path, lambda: "volume import-web-data" in made(project), **OF_THE_ARCHIVE)
+    # One look, as the request for the server follows within seconds.
+    volumes = project.block_storage.volumes
+    kill(ARCHIVE, tmp_path, lambda: "import-web-data" in {each.name for each in volumes()}, **OF_THE_ARCHIVE)
     assert not any(each.startswith("server") for each in made(project))
     would = run(ARCHIVE, tmp_path, "--check", **OF_THE_ARCHIVE)
     assert "server import-web: make" in would.text
