@@ -99,7 +99,7 @@ def converge(compute: Service, wanted: Wanted, dry_run: bool) -> tuple[Server, R
     server = find_server(compute, wanted.server)
     receipt = Receipt()
     of_all_kinds = read_records(compute, {"instance_uuid": server.id})
-    records = [each for each in of_all_kinds if each.kind == "evacuation"]
+    records = _evacuations(of_all_kinds)
     if server.host != wanted.away_from:
         receipt.record = next((each for each in records if each.source == wanted.away_from), None)
         return server, receipt
@@ -132,8 +132,8 @@ def _ask(compute: Service, server: Server, wanted: Wanted) -> str:
     return ""
 
 
-def _records_of(compute: Service, server: Server) -> list[Record]:
-    return [each for each in read_records(compute, {"instance_uuid": server.id}) if each.kind == "evacuation"]
+def _evacuations(records: Sequence[Record]) -> list[Record]:
+    return [each for each in records if each.kind == "evacuation"]
 
 
 def _refuse_other(server: Server, record: Record, wanted: Wanted) -> None:
@@ -203,8 +203,8 @@ def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -
     busy_until = time.monotonic() + _GRACE_S
     while True:
         server = asked_again(lambda: read_server(compute, before.id), _GRACE_S, _PAUSE_S)
-        records = asked_again(lambda: _records_of(compute, before), _GRACE_S, _PAUSE_S)
-        receipt.record = next((each for each in records if each.id not in receipt.known), None)
+        records = asked_again(lambda: read_records(compute, {"instance_uuid": before.id}), _GRACE_S, _PAUSE_S)
+        receipt.record = next((each for each in _evacuations(records) if each.id not in receipt.known), None)
         status = receipt.record.status if receipt.record else "not recorded"
         if server.host != wanted.away_from and not server.task and server.status in ("ACTIVE", "SHUTOFF"):
             return server
@@ -212,12 +212,9 @@ def _watch(compute: Service, before: Server, wanted: Wanted, receipt: Receipt) -
         # What was taken without an answer shows by what Nova does; until then the failure may be an earlier one's.
         if server.task or receipt.record:
             receipt.doubt = ""
-        told = (
-            []
-            if server.task or receipt.doubt
-            else asked_again(lambda: events_of(compute, before, "evacuate"), _GRACE_S, _PAUSE_S)
-        )
-        said = failure_in(told)
+        said = ""
+        if not (server.task or receipt.doubt):
+            said = failure_in(asked_again(lambda: events_of(compute, before, "evacuate"), _GRACE_S, _PAUSE_S))
         if said or (failed and not server.task):
             found = f"an evacuation that is {status}: {said or 'no reason'}"
             remedy = f"It is {server.status} on {server.host}. Read the logs of nova-scheduler and nova-compute."

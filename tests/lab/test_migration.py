@@ -372,16 +372,8 @@ def test_the_servers_of_a_dead_host_are_rebuilt_on_another_one_by_one(server: Se
         assert 1 <= receipts()["plan"]["learned_from"] <= 9
     finally:
         module("localhost", "host_power", host=dead, state="on")
-        module(
-            "localhost",
-            "compute_service",
-            host=dead,
-            state="enabled",
-            forced_down=False,
-            wait_for="up",
-            wait_timeout=180,
-            **CLOUD,
-        )
+        back = {"state": "enabled", "forced_down": False, "wait_for": "up", "wait_timeout": 180}
+        module("localhost", "compute_service", host=dead, **back, **CLOUD)
     assert module(dead, "libvirt_domain_info")["domains"] == []
 
 
